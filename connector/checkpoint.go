@@ -56,6 +56,7 @@ type StreamState struct {
 	KeyFormat  string `json:"key_format"`  // "json"; fixed for the stream's life
 	DataEnd    int64  `json:"data_end"`    // the data partition is at least this long
 	Compares   int64  `json:"compares"`    // full comparisons by schedule so far
+	Reason     string `json:"reason"`      // of the last snapshot
 }
 
 // ResourceState is what is known of a resource.
@@ -136,6 +137,11 @@ type Ledger interface {
 	// Load fences every earlier owner and returns what was committed (Invariant 4). After an error of Commit it
 	// folds on from where the fold stood (Invariant 7). No Commit may be under way.
 	Load(ctx context.Context) (map[Stream]*Checkpoint, error)
+
+	// Open is the checkpoint of one stream as loaded: an empty one, with a live Index, where nothing is committed.
+	// Load and Open return checkpoints whose State and Offset are the caller's own; their Index is the ledger's, and
+	// follows its commits.
+	Open(s Stream) *Checkpoint
 
 	// Commit makes the transactions, in order, visible whole or not at all, with others that are ready at the same
 	// time; all are of one stream. It is not cancelled by ctx once it has begun (Invariant 10). After a *RefusedError nothing was sent and

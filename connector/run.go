@@ -2,9 +2,19 @@ package connector
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
+
+// passesPerSource bounds the passes of one source that run at once, and so the pages held in memory.
+const passesPerSource = 8
+
+// fencedTwice is the span in which being fenced twice means that another process with this name is running.
+const fencedTwice = time.Minute
 
 // Connector runs every stream of its sources.
 type Connector struct {
@@ -14,16 +24,103 @@ type Connector struct {
 	topics  Topics
 	obs     Observer
 	log     hclog.Logger
+	slots   map[string]chan struct{} // by source
 }
 
 // New wires a connector. ledgers has one Ledger for each partition of <name>-offsets.
 func New(cfg Config, sources []Source, ledgers map[int32]Ledger, topics Topics, obs Observer, log hclog.Logger) *Connector {
-	return &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log}
+	c := &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log, slots: map[string]chan struct{}{}}
+	for _, s := range sources {
+		c.slots[s.Name] = make(chan struct{}, passesPerSource)
+	}
+	return c
 }
 
 // Run follows the sources until ctx ends (then it returns nil, once what was being committed has been) or until
 // it cannot go on: another process with this name keeps taking its partitions.
 func (c *Connector) Run(ctx context.Context) error {
-	<-ctx.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for partition, ledger := range c.ledgers {
+		wg.Go(func() {
+			o := &owner{c: c, partition: partition, ledger: ledger}
+			if err := o.run(ctx); err != nil {
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// owner holds one partition of <name>-offsets and runs the accounts that map to it. After doubt it loads again: a
+// failed commit is never retried in place (Invariant 7).
+type owner struct {
+	c         *Connector
+	partition int32
+	ledger    Ledger
+	loaded    map[Stream]*Checkpoint
+	stop      context.CancelCauseFunc // ends the accounts' tasks, until the next load
+	fenced    time.Time               // the last time
+}
+
+// run owns the partition until ctx ends.
+func (o *owner) run(ctx context.Context) error {
+	retry := newBackOff(100*time.Millisecond, 30*time.Second)
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := o.term(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrFenced) {
+			if time.Since(o.fenced) < fencedTwice && !o.fenced.IsZero() {
+				return fmt.Errorf("partition %d was taken twice within a minute: another process with this name is running; "+
+					"stop it, or give this one another name: %w", o.partition, err)
+			}
+			o.fenced = time.Now()
+		}
+		if time.Since(began) > time.Minute {
+			retry.Reset()
+		}
+		wait := retry.NextBackOff()
+		o.c.log.Warn("loading again", "partition", o.partition, "in", wait.Round(time.Millisecond).String(), "error", err)
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
 	return nil
 }
+
+// term is one term of office: fence, load, run the accounts until ctx ends or a commit's outcome is unknown.
+func (o *owner) term(ctx context.Context) error {
+	loaded, err := o.ledger.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("loading partition %d: %w", o.partition, err)
+	}
+	o.loaded = loaded
+	ctx, o.stop = context.WithCancelCause(ctx)
+	defer o.stop(nil)
+	var wg sync.WaitGroup
+	for i := range o.c.sources {
+		s := &o.c.sources[i]
+		for _, a := range s.Accounts {
+			if AccountPartition(s.Name, a.Name(), o.c.cfg.Partitions) == o.partition {
+				h := newHousehold(o, s, a)
+				wg.Go(func() { h.run(ctx) })
+			}
+		}
+	}
+	<-ctx.Done()
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// lost ends the term: what is committed is unknown.
+func (o *owner) lost(err error) { o.stop(err) }

@@ -1,0 +1,171 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// follower runs the passes of one collection's stream, whenever its account says that there is something to see.
+type follower struct {
+	*task
+	wake  chan struct{}
+	slots chan struct{} // passes of the source that may run at once
+
+	mu      sync.Mutex
+	want    Hint
+	listed  bool // the home lists it
+	gone    bool // it is known to be gone: its rows are to be deleted
+	emptied bool // they have been
+
+	seen   string // the hint that the last good pass began after
+	looked bool   // a pass has ended well since the start
+	again  bool   // one more look at the next poll: the hint is a coarse time
+}
+
+func newFollower(t *task, slots chan struct{}) *follower {
+	return &follower{task: t, wake: make(chan struct{}, 1), slots: slots}
+}
+
+// show tells what the home says of the collection, and wakes the follower where that calls for a pass.
+func (f *follower) show(h Hint, configHash string) {
+	f.mu.Lock()
+	f.want, f.listed, f.gone, f.emptied, f.configHash = h, true, false, false, configHash
+	f.mu.Unlock()
+	f.rouse()
+}
+
+// vanish tells that the collection is known to be gone.
+func (f *follower) vanish() {
+	f.mu.Lock()
+	f.listed, f.gone = false, true
+	f.mu.Unlock()
+	f.rouse()
+}
+
+// miss tells that the home no longer lists the collection: until more is known, nothing is asked of it.
+func (f *follower) miss() {
+	f.mu.Lock()
+	f.listed = false
+	f.mu.Unlock()
+}
+
+func (f *follower) isEmptied() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.emptied
+}
+
+func (f *follower) rouse() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run follows the stream until ctx ends. A failed pass is tried again with backoff for as long as it takes
+// (Invariant 8); a failed commit is the owner's matter.
+func (f *follower) run(ctx context.Context) {
+	retry := newBackOff(500*time.Millisecond, time.Minute)
+	var at time.Time // not before: a pass has failed
+	for {
+		if !f.wait(ctx, at) {
+			return
+		}
+		hint, work := f.next()
+		if work == nil || time.Now().Before(at) {
+			continue
+		}
+		err := f.inSlot(ctx, work)
+		if ctx.Err() != nil {
+			return
+		}
+		if outcomeUnknown(err) {
+			f.owner.lost(err)
+			return
+		}
+		if err == nil {
+			f.note(hint)
+		}
+		at = f.settle(err, retry)
+	}
+}
+
+// wait returns when there may be something to do, false when ctx has ended.
+func (f *follower) wait(ctx context.Context, at time.Time) bool {
+	var due <-chan time.Time
+	if !at.IsZero() {
+		timer := time.NewTimer(max(0, time.Until(at)))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-f.wake:
+	case <-due:
+	}
+	return true
+}
+
+// next is the work at hand, nil where there is none, and the hint as it is before the work begins.
+func (f *follower) next() (Hint, func(context.Context) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.gone && !f.emptied:
+		return f.want, f.leave
+	case !f.listed:
+		return f.want, nil
+	case f.moved(), len(f.unread) > 0, f.stale(), f.reconcileDue():
+		return f.want, f.look
+	}
+	return f.want, nil
+}
+
+// moved tells whether the home's sign asks for a look. Each collection is looked at once after a start.
+func (f *follower) moved() bool {
+	return !f.looked || f.again || f.want.Value == "" || f.want.Value != f.seen
+}
+
+// note keeps the hint of a good pass: it counts as seen only now.
+func (f *follower) note(h Hint) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.again = h.Coarse && (!f.looked || h.Value != f.seen)
+	f.seen, f.looked = h.Value, true
+}
+
+func (f *follower) look(ctx context.Context) error {
+	_, err := f.pass(ctx)
+	return err
+}
+
+func (f *follower) leave(ctx context.Context) error {
+	if err := f.remove(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	f.emptied = true
+	f.mu.Unlock()
+	return nil
+}
+
+// inSlot runs work when fewer than the source's share of passes are running.
+func (f *follower) inSlot(ctx context.Context, work func(context.Context) error) error {
+	select {
+	case f.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-f.slots }()
+	return work(ctx)
+}
+
+// outcomeUnknown tells whether err is a failed commit after which everything must be loaded again (Invariant 7).
+func outcomeUnknown(err error) bool {
+	var commit *commitError
+	var refused *RefusedError
+	return errors.As(err, &commit) && !errors.As(err, &refused)
+}

@@ -1,0 +1,413 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// sweepPage is how many resources' deletions one transaction holds; lookPage how many are looked at in one request.
+const (
+	sweepPage = 500
+	lookPage  = 100
+)
+
+// giveUpAfter is how many passes one refused body holds up its stream; trustAfter how many comparisons in a row that
+// found nothing it takes until a suspect delta is believed.
+const (
+	giveUpAfter = 3
+	trustAfter  = 3
+)
+
+// errSuspect is how a delta ends that cannot be right: it lists a known member whose ETag and bytes are unchanged,
+// as servers do that have silently forgotten the token.
+var errSuspect = errors.New("the delta lists what has not changed")
+
+// pass reads one stream once. What outlives it is in the task.
+type pass struct {
+	*task
+	lane  *lane
+	first int64       // commit number at the pass's begin
+	state StreamState // as of the last transaction submitted
+	prior *Offset     // as of the pass's begin
+	mark  *marker     // set in a snapshot whose first transaction is yet to be submitted: its marker
+	snap  bool        // a snapshot
+	timed bool        // a comparison by schedule
+	seen  map[string]struct{}
+	home  home // of a calendars stream
+}
+
+// home is what a pass over a calendars stream found.
+type home struct {
+	listed  []Resource // the collections of the account
+	missing []string   // known ones that the listing did not show
+}
+
+// pass brings the stream up to date. On success the token of a complete, error-free poll is committed (Invariant 2)
+// or, where nothing else was to be committed, kept to go with the next transaction.
+func (t *task) pass(ctx context.Context) (home, error) {
+	if t.cp.Refused != nil {
+		return home{}, t.cp.Refused
+	}
+	p := &pass{task: t, prior: t.cp.Offset}
+	if t.cp.State != nil {
+		p.state = *t.cp.State
+	}
+	p.first = p.state.Commit
+	p.lane, ctx = openLane(ctx, t.owner.ledger, t.committed)
+	err := p.run(ctx)
+	if closing := p.lane.close(); closing != nil {
+		err = closing
+	}
+	return p.home, err
+}
+
+// run chooses what kind of pass it is.
+func (p *pass) run(ctx context.Context) error {
+	if m := p.due(); m != nil {
+		return p.snapshot(ctx, m)
+	}
+	if p.state.Phase == Snapshot {
+		return p.snapshot(ctx, nil)
+	}
+	scheduled := p.reconcileDue()
+	if scheduled || p.stormy() {
+		return p.compare(ctx, scheduled)
+	}
+	err := p.delta(ctx)
+	switch {
+	case errors.Is(err, errSuspect):
+		return p.suspect(ctx)
+	case errors.Is(err, ErrTokenInvalid):
+		return p.expired(ctx, err)
+	}
+	return err
+}
+
+// due is the marker with which the stream must begin anew, nil where it goes on.
+func (p *pass) due() *marker {
+	switch offset := p.prior; {
+	case p.cp.State == nil:
+		return &marker{Type: markBegin, Reason: reasonInitial}
+	case p.state.Phase == Removing, p.state.Phase == RemovedAll:
+		return &marker{Type: markBegin, Reason: reasonReturned}
+	case offset == nil, p.state.Phase == Streaming && offset.Token == "":
+		return &marker{Type: markReset, Reason: reasonRequested}
+	case offset.ConfigHash != p.configHash:
+		return &marker{Type: markReset, Reason: reasonConfiguration}
+	}
+	return nil
+}
+
+// expired answers a dead token: with a reset or, where tokens die faster than they are of use, with a comparison.
+func (p *pass) expired(ctx context.Context, cause error) error {
+	p.log.Warn("sync token is no longer valid", "stream", p.cp.Stream.String(), "error", cause)
+	if p.tokenDied(time.UnixMilli(p.prior.CommittedMs)) {
+		return p.compare(ctx, false)
+	}
+	return p.snapshot(ctx, &marker{Type: markReset, Reason: reasonTokenInvalid})
+}
+
+// suspect compares everything before the token of a delta that cannot be right is committed.
+func (p *pass) suspect(ctx context.Context) error {
+	p.log.Info("the server lists what has not changed: comparing everything", "stream", p.cp.Stream.String())
+	before := p.state.Commit
+	if err := p.compare(ctx, false); err != nil {
+		return err
+	}
+	p.suspicions++
+	if p.state.Commit != before {
+		p.suspicions = 0
+	}
+	return nil
+}
+
+// snapshot lists everything under a null token. m is nil when it goes on where an earlier one was cut short: then
+// what was published in this epoch is not published again, nor fetched.
+func (p *pass) snapshot(ctx context.Context, m *marker) error {
+	if err := p.lane.flush(); err != nil {
+		return err
+	}
+	p.snap, p.mark = true, m
+	epoch := p.state.Epoch
+	if m != nil {
+		epoch++
+		if err := p.place(ctx); err != nil {
+			return err
+		}
+	}
+	return p.list(ctx, func(id, etag string) bool {
+		k, ok := p.cp.Index.Resource(id)
+		return !ok || k.Epoch != epoch || differs(k, etag)
+	})
+}
+
+// compare lists everything and publishes what differs, under the same epoch and without a marker. A scheduled one
+// trusts ETags six times of seven.
+func (p *pass) compare(ctx context.Context, scheduled bool) error {
+	p.timed = scheduled
+	trust := !scheduled || p.state.Compares%7 != 6
+	return p.list(ctx, func(id, etag string) bool {
+		k, ok := p.cp.Index.Resource(id)
+		return !trust || !ok || differs(k, etag)
+	})
+}
+
+// differs tells whether a listed ETag leaves it open that the resource is another than the one known.
+func differs(k ResourceState, etag string) bool { return k.Unknown || etag == "" || etag != k.ETag }
+
+// list reads everything and ends with the token of the listing.
+func (p *pass) list(ctx context.Context, needs func(id, etag string) bool) error {
+	last, err := p.read(ctx, Query{Stream: p.cp.Stream, Needs: needs})
+	if err != nil {
+		return err
+	}
+	return p.finish(ctx, last, true)
+}
+
+// delta reads what has changed since the token. A stream that can only list answers with a listing.
+func (p *pass) delta(ctx context.Context) error {
+	last, err := p.read(ctx, Query{
+		Stream: p.cp.Stream, Token: p.token(), Pending: p.unreadIDs(),
+		Needs: func(id, etag string) bool {
+			k, ok := p.cp.Index.Resource(id)
+			return !ok || differs(k, etag)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	p.tokenLived()
+	return p.finish(ctx, last, false)
+}
+
+// read publishes a poll's pages as they come and returns the last; its token and the deletions of a listing are
+// finish's.
+func (p *pass) read(ctx context.Context, q Query) (Page, error) {
+	if err := p.lane.flush(); err != nil {
+		return Page{}, err
+	}
+	p.seen, p.home = map[string]struct{}{}, home{}
+	var held error
+	suspect := false
+	for page, err := range p.account.Poll(ctx, q) {
+		if err != nil {
+			return Page{}, fmt.Errorf("polling %s: %w", p.cp.Stream, err)
+		}
+		stale, refused, err := p.publish(ctx, page)
+		if err != nil {
+			return Page{}, err
+		}
+		held, suspect = errors.Join(held, refused), suspect || stale
+		if !page.Last {
+			continue
+		}
+		if held != nil {
+			return Page{}, held
+		}
+		if suspect && q.Token != "" && !page.Listing && p.suspicions < trustAfter {
+			return Page{}, errSuspect
+		}
+		return page, nil
+	}
+	if err := context.Cause(ctx); err != nil {
+		return Page{}, err
+	}
+	return Page{}, fmt.Errorf("polling %s: the answer ended early", p.cp.Stream)
+}
+
+// publish submits what a page changes. stale: the page lists a known member that is as it was. refused: bodies for
+// which the pass must not end well.
+func (p *pass) publish(ctx context.Context, page Page) (stale bool, refused, err error) {
+	if slices.ContainsFunc(page.Resources, p.submitted) {
+		if err := p.lane.flush(); err != nil {
+			return false, nil, err
+		}
+	}
+	b := p.begin()
+	for _, res := range page.Resources {
+		p.seen[res.ID] = struct{}{}
+		v := p.view(res.ID)
+		out, held := p.weigh(v, res)
+		if held != nil {
+			refused = errors.Join(refused, fmt.Errorf("fetching %s: %w", res.ID, held))
+			continue
+		}
+		stale = stale || res.Presence == Read && v.ok && out.same
+		if err := b.add(res.ID, v, out); err != nil {
+			return false, nil, err
+		}
+	}
+	if p.cp.Stream.Kind == Calendars {
+		p.home.listed = append(p.home.listed, page.Resources...)
+	}
+	return stale, refused, p.submit(ctx, b)
+}
+
+// submitted tells whether this pass has already shown the resource: what it came to must be committed before it can
+// be compared with.
+func (p *pass) submitted(res Resource) bool {
+	_, ok := p.seen[res.ID]
+	return ok
+}
+
+// weigh says what one entry of a page comes to, or the error for which the pass must not end well.
+func (p *pass) weigh(v view, res Resource) (outcome, error) {
+	if res.Presence != Failed {
+		delete(p.refusals, res.ID)
+	}
+	switch res.Presence {
+	case Listed:
+		return outcome{state: &v.known, same: true}, nil
+	case Read:
+		return diffRead(v, res), nil
+	case Removed, Gone:
+		return diffGone(v), nil
+	case Missing:
+		return diffUnread(v, true, nil, p.kept), nil
+	case Ignored, Forbidden:
+		if !v.ok {
+			return outcome{same: true}, nil
+		}
+		return diffUnread(v, false, nil, p.kept), nil
+	case Failed:
+	}
+	if p.refusals[res.ID]++; p.refusals[res.ID] < giveUpAfter {
+		return outcome{}, res.Err
+	}
+	return diffUnread(v, true, res.Rows, p.kept), nil
+}
+
+// view is what is known of a resource, seen from the epoch of this pass.
+func (p *pass) view(id string) view {
+	known, ok := p.cp.Index.Resource(id)
+	v := view{known: known, ok: ok, row: p.cp.Index.Row, snapshot: p.snap, epoch: p.state.Epoch}
+	if p.mark != nil {
+		v.epoch++
+	}
+	return v
+}
+
+// kept is a row as it was last published, nil where it was not kept.
+func (p *pass) kept(id string, hash Hash) *Row {
+	body, err := p.cp.Index.Body(id)
+	if err != nil || body == nil {
+		return nil
+	}
+	return &Row{ID: id, JSON: body, Hash: hash}
+}
+
+// finish ends a complete poll: the sweep, then the token, with the last of the deletions and in a snapshot the end
+// marker.
+func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
+	b := p.begin()
+	if last.Listing || compared {
+		var err error
+		if b, err = p.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	offset := p.offset(last.Token)
+	if compared {
+		offset.ReconciledMs = time.Now().UnixMilli()
+	}
+	if p.snap {
+		if p.mark != nil { // nothing was listed: the begin has a transaction of its own
+			if err := p.submit(ctx, b); err != nil {
+				return err
+			}
+			b = p.begin()
+		}
+		b.end()
+	}
+	if p.timed {
+		b.state.Compares++
+	}
+	if b.empty() && !compared && p.postpone(offset) {
+		return p.lane.flush()
+	}
+	b.tx.Offset = &offset
+	if err := p.submit(ctx, b); err != nil {
+		return err
+	}
+	return p.lane.flush()
+}
+
+// sweep deletes what the listing of this very pass does not show. The last transaction is left open.
+func (p *pass) sweep(ctx context.Context) (*builder, error) {
+	gone, err := p.absent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := p.begin()
+	for i, id := range gone {
+		v := p.view(id)
+		if err := b.add(id, v, diffGone(v)); err != nil {
+			return nil, err
+		}
+		if (i+1)%sweepPage == 0 {
+			if err := p.submit(ctx, b); err != nil {
+				return nil, err
+			}
+			b = p.begin()
+		}
+	}
+	return b, p.keep(b)
+}
+
+// absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
+func (p *pass) absent(ctx context.Context) ([]string, error) {
+	if err := p.lane.flush(); err != nil {
+		return nil, err
+	}
+	var missing []string
+	for id := range p.cp.Index.Resources() {
+		if _, ok := p.seen[id]; !ok {
+			missing = append(missing, id)
+		}
+	}
+	slices.Sort(missing)
+	if p.cp.Stream.Kind == Calendars { // decided by the account, once the collection's own streams are empty
+		p.home.missing = missing
+		return slices.DeleteFunc(slices.Clone(missing), func(id string) bool { return !p.departed(id) }), nil
+	}
+	for part := range slices.Chunk(missing, lookPage) {
+		there, err := p.account.Look(ctx, p.cp.Stream, part)
+		if err != nil {
+			return nil, fmt.Errorf("looking at what the listing of %s left out: %w", p.cp.Stream, err)
+		}
+		if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
+			return nil, fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, part[i])
+		}
+	}
+	return missing, nil
+}
+
+// keep carries the rows of collections that are missing, but not yet known to be gone, into a new epoch.
+func (p *pass) keep(b *builder) error {
+	for _, id := range p.home.missing {
+		if !p.snap || p.departed(id) {
+			continue
+		}
+		v := p.view(id)
+		if err := b.add(id, v, diffUnread(v, false, nil, p.kept)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// submit hands the transaction to the lane, if there is anything in it.
+func (p *pass) submit(ctx context.Context, b *builder) error {
+	if b.empty() && b.tx.Offset == nil {
+		return nil
+	}
+	tx := b.transaction()
+	if tx.State != nil {
+		p.state = *tx.State
+	}
+	p.mark = nil
+	return p.lane.submit(ctx, tx)
+}

@@ -1,0 +1,53 @@
+package connector
+
+import (
+	"context"
+	"slices"
+)
+
+// remove empties a stream whose collection is gone: its first transaction forgets the offset, so that a removal cut
+// short goes on; then a d for each row. There is no marker. A stream that is empty already is left alone.
+func (t *task) remove(ctx context.Context) error {
+	if t.cp.Refused != nil {
+		return t.cp.Refused
+	}
+	if t.cp.State == nil || t.cp.State.Phase == RemovedAll {
+		return nil
+	}
+	p := &pass{task: t, state: *t.cp.State, prior: t.cp.Offset}
+	p.lane, ctx = openLane(ctx, t.owner.ledger, t.committed)
+	err := p.empty(ctx)
+	if closing := p.lane.close(); closing != nil {
+		err = closing
+	}
+	return err
+}
+
+func (p *pass) empty(ctx context.Context) error {
+	b := p.begin()
+	if p.state.Phase != Removing || p.prior != nil {
+		b.tx.Forget, b.state.Phase = true, Removing
+	}
+	var all []string
+	for id := range p.cp.Index.Resources() {
+		all = append(all, id)
+	}
+	slices.Sort(all)
+	for part := range slices.Chunk(all, sweepPage) {
+		for _, id := range part {
+			v := p.view(id)
+			if err := b.add(id, v, diffGone(v)); err != nil {
+				return err
+			}
+		}
+		if err := p.submit(ctx, b); err != nil {
+			return err
+		}
+		b = p.begin()
+	}
+	b.state.Phase = RemovedAll
+	if err := p.submit(ctx, b); err != nil {
+		return err
+	}
+	return p.lane.flush()
+}

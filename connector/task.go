@@ -1,0 +1,265 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	// tokenDelay is how long a token that brought no rows may wait for a transaction to go with.
+	tokenDelay = 10 * time.Minute
+	// youngToken is the age under which a token found dead twice running is a storm, not a token that aged out.
+	youngToken = time.Hour
+)
+
+// task follows one stream: it remembers between passes what need not survive a restart.
+type task struct {
+	owner   *owner
+	source  *Source
+	account Account
+	cp      *Checkpoint
+	log     hclog.Logger
+
+	configHash string
+	partition  int32 // of the data topic, for a stream that has none yet
+	notify     int32 // partition of the notifications topic
+
+	pendingOffset *Offset                      // newer than the committed one, brought no rows
+	unread        map[string]struct{}          // resources whose body is unknown
+	refusals      map[string]int               // passes in a row in which a body was refused
+	suspicions    int                          // comparisons in a row, for a suspect delta, that found nothing
+	deaths        int                          // young tokens found dead in a row
+	noTokens      time.Time                    // until then tokens are not relied on
+	departed      func(collection string) bool // of a calendars stream: the collection's own streams are empty
+
+	mu     sync.Mutex
+	status Status
+}
+
+func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
+	t := &task{owner: o, source: s, account: a, cp: cp, log: o.c.log, refusals: map[string]int{}, unread: map[string]struct{}{}}
+	for id, r := range cp.Index.Resources() {
+		if r.Unknown {
+			t.unread[id] = struct{}{}
+		}
+	}
+	t.status = Status{Stream: cp.Stream, Condition: Starting, Unread: len(t.unread)}
+	if cp.State != nil {
+		t.status.Epoch, t.status.Rows, t.partition = cp.State.Epoch, cp.State.Rows, cp.State.Partition
+	}
+	return t
+}
+
+// place finds the partitions of a stream that is to begin. A stream that has its partition keeps it for life.
+func (t *task) place(ctx context.Context) error {
+	cfg := t.owner.c.cfg
+	if t.cp.State == nil {
+		n, err := t.owner.c.topics.Partitions(ctx, cfg.DataTopic(t.cp.Stream))
+		if err != nil {
+			return err
+		}
+		t.partition = t.cp.Stream.Partition(n)
+	}
+	n, err := t.owner.c.topics.Partitions(ctx, cfg.NotificationsTopic())
+	if err != nil {
+		return err
+	}
+	t.notify = t.cp.Stream.Partition(n)
+	return nil
+}
+
+// committed notes what a committed transaction changed. It is called by the lane, in order, while a pass runs.
+func (t *task) committed(tx Transaction) {
+	for _, r := range tx.Resources {
+		if r.State != nil && r.State.Unknown {
+			t.unread[r.ID] = struct{}{}
+		} else {
+			delete(t.unread, r.ID)
+		}
+	}
+	if tx.State != nil {
+		t.cp.State = tx.State
+	}
+	switch {
+	case tx.Forget:
+		t.cp.Offset, t.pendingOffset = nil, nil
+	case tx.Offset != nil:
+		t.cp.Offset, t.pendingOffset = tx.Offset, nil
+	}
+	t.report(tx)
+}
+
+// report tells the observer what was published.
+func (t *task) report(tx Transaction) {
+	ops := map[string]int{}
+	for _, r := range tx.Records {
+		for _, h := range r.Headers {
+			switch {
+			case h.Key == "calcdc.op":
+				ops[string(h.Value)]++
+			case h.Key == "calcdc.marker" && string(h.Value) == markReset:
+				t.owner.c.obs.Reset(tx.Stream, tx.State.Reason)
+			}
+		}
+	}
+	if len(ops) > 0 {
+		t.owner.c.obs.Published(tx.Stream, ops)
+	}
+	if tx.State != nil {
+		t.update(func(s *Status) {
+			s.Epoch, s.Rows = tx.State.Epoch, tx.State.Rows
+			switch tx.State.Phase {
+			case Snapshot:
+				s.Condition = Snapshotting
+			case Removing:
+				s.Condition = Vanishing
+			case Streaming, RemovedAll:
+			}
+		})
+	}
+}
+
+// token is the newest offset's.
+func (t *task) token() string {
+	if t.pendingOffset != nil {
+		return t.pendingOffset.Token
+	}
+	return t.cp.Offset.Token
+}
+
+// offset is what the stream resumes from once token is committed.
+func (p *pass) offset(token string) Offset {
+	o := Offset{Token: token, Epoch: p.state.Epoch, ConfigHash: p.configHash, CommittedMs: time.Now().UnixMilli()}
+	if p.prior != nil {
+		o.ReconciledMs = p.prior.ReconciledMs
+	}
+	return o
+}
+
+// postpone keeps a token that brought no rows for the next transaction, for ten minutes at most. It is false when
+// the token must be committed now.
+func (p *pass) postpone(o Offset) bool {
+	if p.prior == nil || p.snap || p.state.Commit != p.first {
+		return false
+	}
+	if o.Token == p.prior.Token {
+		p.pendingOffset = nil
+		return true
+	}
+	if time.Since(time.UnixMilli(p.prior.CommittedMs)) >= tokenDelay {
+		return false
+	}
+	p.pendingOffset = &o
+	return true
+}
+
+// stale tells that a token has waited long enough.
+func (t *task) stale() bool {
+	return t.pendingOffset != nil && time.Since(time.UnixMilli(t.cp.Offset.CommittedMs)) >= tokenDelay
+}
+
+func (t *task) unreadIDs() []string {
+	ids := make([]string, 0, len(t.unread))
+	for id := range t.unread {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// reconcileDue tells whether a full comparison is due. Streams that list at every poll need none.
+func (t *task) reconcileDue() bool {
+	every := t.source.ReconcileInterval
+	if every == 0 || t.cp.Stream.Kind == Calendars || t.cp.Offset == nil || t.cp.State == nil || t.cp.State.Phase != Streaming {
+		return false
+	}
+	spread := time.Duration(murmur2(t.cp.Stream.Key(""), 1000)) * every / 10000 // up to a tenth, not all at once
+	return time.Since(time.UnixMilli(t.cp.Offset.ReconciledMs)) >= every+spread
+}
+
+// tokenDied counts a dead token and tells whether tokens are of no use for now: one younger than an hour was found
+// dead twice running.
+func (t *task) tokenDied(committed time.Time) bool {
+	if time.Since(committed) >= youngToken {
+		t.deaths = 0
+		return false
+	}
+	if t.deaths++; t.deaths < 2 {
+		return false
+	}
+	rest := t.source.ReconcileInterval
+	if rest == 0 {
+		rest = 24 * time.Hour
+	}
+	t.deaths, t.noTokens = 0, time.Now().Add(rest)
+	t.update(func(s *Status) {
+		s.Note = "sync tokens die within an hour: comparing fully until " + t.noTokens.UTC().Format(time.RFC3339)
+	})
+	return true
+}
+
+func (t *task) tokenLived() { t.deaths = 0 }
+
+// stormy tells that tokens are not relied on for now.
+func (t *task) stormy() bool {
+	if t.noTokens.IsZero() {
+		return false
+	}
+	if time.Now().Before(t.noTokens) {
+		return true
+	}
+	t.noTokens = time.Time{}
+	t.update(func(s *Status) { s.Note = "" })
+	return false
+}
+
+// update changes the status and shows it.
+func (t *task) update(change func(*Status)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(&t.status)
+	t.owner.c.obs.Stream(t.status)
+}
+
+// settle records how a pass ended, and returns when the stream is to be tried again by itself: zero when it is well.
+func (t *task) settle(err error, retry backoff.BackOff) time.Time {
+	if err == nil {
+		retry.Reset()
+		t.update(func(s *Status) {
+			s.Condition, s.Err, s.Failures, s.RetryAt, s.LastPoll = Following, "", 0, time.Time{}, time.Now()
+			if t.cp.State != nil && t.cp.State.Phase == RemovedAll {
+				s.Condition = Vanished
+			}
+			s.Unread = len(t.unread)
+		})
+		return time.Time{}
+	}
+	wait := retry.NextBackOff()
+	var after RetryAfter
+	if errors.As(err, &after) && after.RetryAfter() > wait {
+		wait = min(after.RetryAfter(), time.Hour)
+	}
+	at := time.Now().Add(wait)
+	var refused *RefusedError
+	t.update(func(s *Status) {
+		s.Condition, s.Err, s.RetryAt = Failing, err.Error(), at
+		s.Failures++
+		if errors.As(err, &refused) || t.cp.Refused != nil {
+			s.Condition = Refusing
+		}
+	})
+	return at
+}
+
+// newBackOff spaces the attempts of what may fail for as long as it takes.
+func newBackOff(first, most time.Duration) backoff.BackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.MaxElapsedTime = first, most, 0
+	b.Multiplier, b.RandomizationFactor = 2, 0.5
+	b.Reset()
+	return b
+}
