@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -36,11 +36,32 @@ func start(t *testing.T, o davserver.Options) fixture {
 	o.Users = map[string]string{"alice": "secret", "bob": "hidden"}
 	s := davserver.New(o)
 	s.MakeCalendar("alice", "work", "Work & play")
-	srv := httptest.NewServer(s)
-	t.Cleanup(srv.Close)
-	client := srv.Client()
-	t.Cleanup(client.CloseIdleConnections)
-	return fixture{s, t, srv.URL, client}
+	url, client := serve(t, s)
+	return fixture{s, t, url, client}
+}
+
+// serve runs s on loopback until the test ends.
+func serve(t testing.TB, s *davserver.Server) (url string, client *http.Client) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, ln) }()
+	client = &http.Client{
+		Transport:     &http.Transport{},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return "http://" + ln.Addr().String(), client
 }
 
 // do sends a raw request as alice.
@@ -420,7 +441,7 @@ func TestWhoMayCome(t *testing.T) {
 			t.Errorf("%s: %s, want %d", name, resp.Status, c.want)
 		}
 	}
-	if resp, err := f.client.Transport.RoundTrip(mustRequest("PROPFIND", f.url+"/.well-known/caldav")); err != nil || resp.StatusCode != http.StatusMovedPermanently {
+	if resp, err := f.client.Do(mustRequest("PROPFIND", f.url+"/.well-known/caldav")); err != nil || resp.StatusCode != http.StatusMovedPermanently {
 		t.Errorf("%v %v", resp, err)
 	} else {
 		resp.Body.Close()

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
+	"sync"
 )
 
 const multistatusHead = xml.Header +
@@ -17,12 +18,17 @@ const flushAt = 128 << 10
 type multistatus struct {
 	w   http.ResponseWriter
 	buf []byte
+	lot *[]byte // what buf goes back to
 }
+
+// buffers are for answers that are being written.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, flushAt+64<<10); return &b }}
 
 func newMultistatus(w http.ResponseWriter) *multistatus {
 	w.Header().Set("Content-Type", `application/xml; charset="utf-8"`)
 	w.WriteHeader(http.StatusMultiStatus)
-	return &multistatus{w, append(make([]byte, 0, 4096), multistatusHead...)}
+	lot := buffers.Get().(*[]byte)
+	return &multistatus{w, append((*lot)[:0], multistatusHead...), lot}
 }
 
 // end closes the answer; extra stands before the closing tag.
@@ -32,6 +38,10 @@ func (m *multistatus) end(extra ...string) {
 	}
 	m.buf = append(m.buf, "</multistatus>\n"...)
 	_, _ = m.w.Write(m.buf)
+	if cap(m.buf) <= 4*flushAt {
+		*m.lot = m.buf
+		buffers.Put(m.lot)
+	}
 }
 
 func (m *multistatus) flush() {

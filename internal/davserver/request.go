@@ -110,8 +110,10 @@ func (rq *request) classify(method string) Kind {
 
 // parsePath reads an escaped path, or a URL.
 func parsePath(href string) (target, error) {
-	if u, err := url.Parse(href); err == nil && u.Path != "" {
-		href = u.EscapedPath()
+	if !strings.HasPrefix(href, "/") {
+		if u, err := url.Parse(href); err == nil {
+			href = u.EscapedPath()
+		}
 	}
 	segments := strings.FieldsFunc(href, func(r rune) bool { return r == '/' })
 	at := target{depth: len(segments)}
