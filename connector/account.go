@@ -119,7 +119,7 @@ func (h *household) unlisted(missing []string, listed map[string]bool) []string 
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	return slices.DeleteFunc(slices.Compact(all), h.departed)
 }
 
 // look asks directly for collections that the home does not list (Invariant 3), and has emptied those that are gone.

@@ -15,9 +15,10 @@ type follower struct {
 
 	mu      sync.Mutex
 	want    Hint
-	listed  bool // the home lists it
-	gone    bool // it is known to be gone: its rows are to be deleted
-	emptied bool // they have been
+	hash    string // of the account's configuration
+	listed  bool   // the home lists it
+	gone    bool   // it is known to be gone: its rows are to be deleted
+	emptied bool   // they have been
 
 	seen   string // the hint that the last good pass began after
 	looked bool   // a pass has ended well since the start
@@ -31,7 +32,7 @@ func newFollower(t *task, slots chan struct{}) *follower {
 // show tells what the home says of the collection, and wakes the follower where that calls for a pass.
 func (f *follower) show(h Hint, configHash string) {
 	f.mu.Lock()
-	f.want, f.listed, f.gone, f.emptied, f.configHash = h, true, false, false, configHash
+	f.want, f.hash, f.listed, f.gone, f.emptied = h, configHash, true, false, false
 	f.mu.Unlock()
 	f.rouse()
 }
@@ -74,7 +75,12 @@ func (f *follower) run(ctx context.Context) {
 			return
 		}
 		hint, work := f.next()
-		if work == nil || time.Now().Before(at) {
+		if work == nil {
+			at = time.Time{}
+			f.idle()
+			continue
+		}
+		if time.Now().Before(at) {
 			continue
 		}
 		err := f.inSlot(ctx, work)
@@ -137,7 +143,20 @@ func (f *follower) note(h Hint) {
 	f.seen, f.looked = h.Value, true
 }
 
+// idle notes that the home's listing showed nothing to do.
+func (f *follower) idle() {
+	f.mu.Lock()
+	well := f.listed && f.looked
+	f.mu.Unlock()
+	if well {
+		f.update(func(s *Status) { s.LastPoll = time.Now() })
+	}
+}
+
 func (f *follower) look(ctx context.Context) error {
+	f.mu.Lock()
+	f.configHash = f.hash
+	f.mu.Unlock()
 	_, err := f.pass(ctx)
 	return err
 }

@@ -260,6 +260,9 @@ func (p *pass) weigh(v view, res Resource) (outcome, error) {
 	}
 	switch res.Presence {
 	case Listed:
+		if !v.ok || v.snapshot && v.known.Epoch != v.epoch {
+			return outcome{}, errors.New("the source has listed it without the body that was asked for")
+		}
 		return outcome{state: &v.known, same: true}, nil
 	case Read:
 		return diffRead(v, res), nil

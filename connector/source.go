@@ -37,6 +37,8 @@ type Query struct {
 	// A resource that is not needed is reported as Listed. It is called for listings only: what a delta lists is
 	// always fetched.
 	Needs func(id, etag string) bool
+	// Fresh says that Needs will want every body, or nearly, as in a snapshot: the listing may as well bring them.
+	Fresh bool
 	// Pending are resources to fetch besides what is listed: their body could not be had before.
 	Pending []string
 }

@@ -1,0 +1,170 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"sync"
+)
+
+// memLedger is a Ledger in memory: what it holds is what a fold of its committed transactions holds.
+type memLedger struct {
+	mu      sync.Mutex
+	streams map[Stream]*memStream
+	log     []Record
+	txs     []Transaction
+	fault   func(n int) (apply bool, err error) // of the n-th commit, from 1
+	commits int
+	loads   int
+}
+
+type memStream struct {
+	mu        sync.RWMutex
+	offset    *Offset
+	state     *StreamState
+	resources map[string]ResourceState
+	rows      map[string]RowChange
+}
+
+var errLost = errors.New("connection lost")
+
+func newMemLedger() *memLedger { return &memLedger{streams: map[Stream]*memStream{}} }
+
+func (l *memLedger) stream(s Stream) *memStream {
+	m, ok := l.streams[s]
+	if !ok {
+		m = &memStream{resources: map[string]ResourceState{}, rows: map[string]RowChange{}}
+		l.streams[s] = m
+	}
+	return m
+}
+
+func (l *memLedger) Load(context.Context) (map[Stream]*Checkpoint, error) {
+	l.mu.Lock()
+	all := map[Stream]*Checkpoint{}
+	names := make([]Stream, 0, len(l.streams))
+	l.loads++
+	for s, m := range l.streams {
+		if m.state != nil || m.offset != nil {
+			names = append(names, s)
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range names {
+		all[s] = l.Open(s)
+	}
+	return all, nil
+}
+
+func (l *memLedger) Open(s Stream) *Checkpoint {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.stream(s)
+	cp := &Checkpoint{Stream: s, Index: m}
+	if m.offset != nil {
+		o := *m.offset
+		cp.Offset = &o
+	}
+	if m.state != nil {
+		st := *m.state
+		cp.State = &st
+	}
+	return cp
+}
+
+func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l.commits++
+	apply, err := true, error(nil)
+	if l.fault != nil {
+		apply, err = l.fault(l.commits)
+	}
+	for _, tx := range txs {
+		if apply {
+			l.apply(tx)
+		}
+	}
+	return err
+}
+
+func (l *memLedger) apply(tx Transaction) {
+	m := l.stream(tx.Stream)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l.log = append(l.log, tx.Records...)
+	l.txs = append(l.txs, tx)
+	if tx.State != nil {
+		st := *tx.State
+		m.state = &st
+	}
+	if tx.Forget {
+		m.offset = nil
+	} else if tx.Offset != nil {
+		o := *tx.Offset
+		m.offset = &o
+	}
+	for _, r := range tx.Resources {
+		if r.State == nil {
+			delete(m.resources, r.ID)
+		} else {
+			m.resources[r.ID] = *r.State
+		}
+	}
+	for _, r := range tx.Rows {
+		if r.Deleted {
+			delete(m.rows, r.ID)
+		} else {
+			m.rows[r.ID] = r
+		}
+	}
+}
+
+func (m *memStream) Resource(id string) (ResourceState, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, ok := m.resources[id]
+	return r, ok
+}
+
+func (m *memStream) Row(id string) (Hash, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, ok := m.rows[id]
+	return r.Hash, ok
+}
+
+func (m *memStream) Body(id string) ([]byte, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.rows[id].Body, nil
+}
+
+func (m *memStream) Resources() iter.Seq2[string, ResourceState] {
+	m.mu.RLock()
+	all := maps.Clone(m.resources)
+	m.mu.RUnlock()
+	return maps.All(all)
+}
+
+// counts are the resources and rows held.
+func (m *memStream) counts() (resources, rows int64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return int64(len(m.resources)), int64(len(m.rows))
+}
+
+type fixedTopics int32
+
+func (n fixedTopics) Partitions(context.Context, string) (int32, error) { return int32(n), nil }
+
+type noObserver struct{}
+
+func (noObserver) Stream(Status)                    {}
+func (noObserver) Published(Stream, map[string]int) {}
+func (noObserver) Reset(Stream, string)             {}
+func (noObserver) Account(string, string, error)    {}
