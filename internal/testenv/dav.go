@@ -13,8 +13,10 @@ import (
 
 // The users that every server has.
 const (
-	User, Password   = "alice", "secret"
-	User2, Password2 = "bob", "secret2"
+	User      = "alice"
+	Password  = "secret"
+	User2     = "bob"
+	Password2 = "secret2"
 )
 
 // DAV is a running CalDAV server as a client sees it.
@@ -99,7 +101,7 @@ func (d *DAV) Close() {
 // await waits until the server answers the user's PROPFIND of the home.
 func (d *DAV) await(ctx context.Context) error {
 	return d.process.await(ctx, func(ctx context.Context) error {
-		status, err := d.request(ctx, "PROPFIND", d.Home, "")
+		status, err := d.request(ctx, "PROPFIND", d.Home)
 		if err == nil && status != http.StatusMultiStatus {
 			err = fmt.Errorf("PROPFIND %s: status %d", d.Home, status)
 		}
@@ -107,24 +109,15 @@ func (d *DAV) await(ctx context.Context) error {
 	})
 }
 
-// makeCalendar makes a collection below the home.
-func (d *DAV) makeCalendar(ctx context.Context, name string) error {
-	status, err := d.request(ctx, "MKCALENDAR", d.Home+name+"/", "")
-	if err == nil && status != http.StatusCreated {
-		err = fmt.Errorf("MKCALENDAR %s: status %d", name, status)
-	}
-	return err
-}
-
 // request sends a request with an empty body to a path of the server and returns the status.
-func (d *DAV) request(ctx context.Context, method, path, body string) (int, error) {
+func (d *DAV) request(ctx context.Context, method, path string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	u, err := url.Parse(d.URL)
 	if err != nil {
 		return 0, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.Scheme+"://"+u.Host+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, u.Scheme+"://"+u.Host+path, http.NoBody)
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,57 @@
+# What is downloaded for the tests is kept in ${CALCDC_TEST_CACHE:-~/.cache/calcdc-test}.
+GO            ?= go
+CACHE         := $(or $(CALCDC_TEST_CACHE),$(HOME)/.cache/calcdc-test)
+LINT_VERSION  := v2.15.0
+LINT          := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
+FUZZTIME      ?= 5s
+TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
+INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
+
+.DEFAULT_GOAL := help
+.PHONY: help build check lint quick test race integration integration-race fuzz bench demo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/calcdc
+	$(GO) build -o bin/calcdc ./cmd/calcdc
+
+check: ## gofmt, vet and lint
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags integration ./...
+	@$(MAKE) --no-print-directory lint
+
+lint: $(LINT) ## golangci-lint, built from the Go proxy
+	$(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(dir $(LINT)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+quick: ## the tests that need Go alone
+	$(GO) test ./...
+
+test: quick ## everything: the quick tests, then those on a real Kafka and real CalDAV servers
+	$(TESTSERVERS) -optional -- $(GO) test -count=1 -timeout 20m -tags integration $(INTEGRATION)
+
+race: ## the quick tests under the race detector
+	$(GO) test -race ./...
+
+integration: ## the tests on real servers alone; RUN=pattern chooses
+	$(TESTSERVERS) -- $(GO) test -count=1 -timeout 20m -tags integration $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
+
+integration-race: ## the same with the race detector in the tests and in calcdc itself
+	CALCDC_TEST_RACE=1 $(TESTSERVERS) -- $(GO) test -race -count=1 -timeout 30m -tags integration $(INTEGRATION)
+
+fuzz: ## each fuzz target for $(FUZZTIME)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+	  done; done
+
+bench: ## the benchmarks, with a real Kafka; figures and floors are in docs/performance.md
+	$(TESTSERVERS) -only kafka -- $(GO) test -tags integration -run '^$$' -bench . -benchmem -timeout 30m ./...
+
+demo: ## calendar server, broker, connector and a live view, all in one process
+	$(GO) run ./cmd/calcdc demo
