@@ -1,0 +1,286 @@
+package kafka
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"github.com/segmentio/kafka-go/compress"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// A record batch (message format v2), offsets from its first byte:
+//
+//	0 baseOffset i64 · 8 length i32 · 12 leaderEpoch i32 · 16 magic i8 · 17 crc u32 · 21 attributes i16 ·
+//	23 lastOffsetDelta i32 · 27 baseTimestamp i64 · 35 maxTimestamp i64 · 43 producerId i64 · 51 producerEpoch i16 ·
+//	53 baseSequence i32 · 57 count i32 · 61 records, compressed together
+const (
+	atLength     = 8
+	atMagic      = 16
+	atCRC        = 17
+	atAttributes = 21
+	atLastDelta  = 23
+	atBaseTime   = 27
+	atMaxTime    = 35
+	atProducer   = 43
+	atEpoch      = 51
+	atSequence   = 53
+	atCount      = 57
+	headerSize   = 61
+
+	codecMask      = 0x07
+	flagAppendTime = 0x08
+	flagTxn        = 0x10
+	flagControl    = 0x20
+
+	sizePrefix = 4 // the int32 that precedes a record set in requests
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// The buffers that records stand in before compression and after decompression.
+var (
+	packing   = sync.Pool{New: func() any { return new([]byte) }}
+	unpacking = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+)
+
+// maxInflated bounds what a compressed batch may unpack to.
+const maxInflated = 512 << 20
+
+// appendBatch appends to dst a record set of one transactional batch of recs: its size, then the batch. stamp gives it
+// its producer.
+func appendBatch(dst []byte, recs []*connector.Record, codec compress.Compression, nowMs int64) ([]byte, error) {
+	start := len(dst) + sizePrefix
+	dst = append(dst, make([]byte, sizePrefix+headerSize)...)
+	var err error
+	if codec == compress.None {
+		dst = appendRecords(dst, recs)
+	} else if dst, err = appendCompressed(dst, recs, codec); err != nil {
+		return nil, err
+	}
+	b := dst[start:]
+	be := binary.BigEndian
+	be.PutUint32(dst[start-sizePrefix:], uint32(len(b)))
+	be.PutUint32(b[atLength:], uint32(len(b)-atLength-4))
+	be.PutUint32(b[12:], ^uint32(0))
+	b[atMagic] = 2
+	be.PutUint16(b[atAttributes:], uint16(codec)|flagTxn)
+	be.PutUint32(b[atLastDelta:], uint32(len(recs)-1))
+	be.PutUint64(b[atBaseTime:], uint64(nowMs))
+	be.PutUint64(b[atMaxTime:], uint64(nowMs))
+	be.PutUint32(b[atCount:], uint32(len(recs)))
+	return dst, nil
+}
+
+// stamp writes the producer and the sequence of the first record into a record set, and seals it with its checksum.
+func stamp(set []byte, producer int64, epoch int16, sequence int32) {
+	b := set[sizePrefix:]
+	be := binary.BigEndian
+	be.PutUint64(b[atProducer:], uint64(producer))
+	be.PutUint16(b[atEpoch:], uint16(epoch))
+	be.PutUint32(b[atSequence:], uint32(sequence))
+	be.PutUint32(b[atCRC:], crc32.Checksum(b[atAttributes:], castagnoli))
+}
+
+func appendCompressed(dst []byte, recs []*connector.Record, codec compress.Compression) ([]byte, error) {
+	buf := packing.Get().(*[]byte)
+	defer packing.Put(buf)
+	*buf = appendRecords((*buf)[:0], recs)
+	out := bytes.NewBuffer(dst)
+	w := codec.Codec().NewWriter(out)
+	if _, err := w.Write(*buf); err != nil {
+		return nil, fmt.Errorf("compressing %d records: %w", len(recs), err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compressing %d records: %w", len(recs), err)
+	}
+	return out.Bytes(), nil
+}
+
+func appendRecords(dst []byte, recs []*connector.Record) []byte {
+	for i, r := range recs {
+		dst = binary.AppendVarint(dst, int64(bodySize(r, i)))
+		dst = append(dst, 0, 0) // attributes; the timestamp is the batch's
+		dst = binary.AppendVarint(dst, int64(i))
+		dst = appendNullable(dst, r.Key)
+		dst = appendNullable(dst, r.Value)
+		dst = binary.AppendVarint(dst, int64(len(r.Headers)))
+		for _, h := range r.Headers {
+			dst = binary.AppendVarint(dst, int64(len(h.Key)))
+			dst = append(dst, h.Key...)
+			dst = appendNullable(dst, h.Value)
+		}
+	}
+	return dst
+}
+
+func appendNullable(dst, b []byte) []byte {
+	if b == nil {
+		return binary.AppendVarint(dst, -1)
+	}
+	dst = binary.AppendVarint(dst, int64(len(b)))
+	return append(dst, b...)
+}
+
+// bodySize is the length of a record as its length field counts it, delta being its place in the batch.
+func bodySize(r *connector.Record, delta int) int {
+	n := 2 + varintSize(delta) + nullableSize(r.Key) + nullableSize(r.Value) + varintSize(len(r.Headers))
+	for _, h := range r.Headers {
+		n += varintSize(len(h.Key)) + len(h.Key) + nullableSize(h.Value)
+	}
+	return n
+}
+
+// recordSize bounds what a record takes in any batch before compression.
+func recordSize(r *connector.Record) int {
+	n := bodySize(r, 1<<20)
+	return n + varintSize(n)
+}
+
+func nullableSize(b []byte) int {
+	if b == nil {
+		return 1
+	}
+	return varintSize(len(b)) + len(b)
+}
+
+// varintSize is the length of n ≥ 0 as a zigzag varint.
+func varintSize(n int) int {
+	size := 1
+	for u := uint64(n) << 1; u >= 0x80; u >>= 7 {
+		size++
+	}
+	return size
+}
+
+// batch is a record batch as fetched; records are still packed.
+type batch struct {
+	base, last int64 // offsets: the first, and the last that the batch ever held
+	attributes int16
+	baseTime   int64
+	maxTime    int64
+	producer   int64
+	count      int
+	packed     []byte
+}
+
+func (b *batch) transactional() bool { return b.attributes&flagTxn != 0 }
+func (b *batch) control() bool       { return b.attributes&flagControl != 0 }
+
+var errTruncated = errors.New("record batch is cut short")
+
+// cutBatch takes the first batch off a fetched record set. ok is false where none is whole: brokers cut the last
+// one at the size that was asked for.
+func cutBatch(set []byte) (b batch, rest []byte, ok bool, err error) {
+	if len(set) < headerSize {
+		return batch{}, nil, false, nil
+	}
+	be := binary.BigEndian
+	if magic := set[atMagic]; magic != 2 {
+		return batch{}, nil, false, fmt.Errorf("message format v%d is not supported: only v2 (Kafka 0.11 and later) is", magic)
+	}
+	size := int64(int32(be.Uint32(set[atLength:]))) + atLength + 4
+	if size < headerSize {
+		return batch{}, nil, false, fmt.Errorf("record batch of %d bytes: %w", size, errTruncated)
+	}
+	if size > int64(len(set)) {
+		return batch{}, nil, false, nil
+	}
+	raw := set[:size]
+	if sum := crc32.Checksum(raw[atAttributes:], castagnoli); sum != be.Uint32(raw[atCRC:]) {
+		return batch{}, nil, false, fmt.Errorf("record batch at offset %d: checksum does not match", be.Uint64(raw))
+	}
+	b = batch{
+		base:       int64(be.Uint64(raw)),
+		attributes: int16(be.Uint16(raw[atAttributes:])),
+		baseTime:   int64(be.Uint64(raw[atBaseTime:])),
+		maxTime:    int64(be.Uint64(raw[atMaxTime:])),
+		producer:   int64(be.Uint64(raw[atProducer:])),
+		count:      int(int32(be.Uint32(raw[atCount:]))),
+		packed:     raw[headerSize:],
+	}
+	b.last = b.base + int64(int32(be.Uint32(raw[atLastDelta:])))
+	if b.last < b.base || b.count < 0 || int64(b.count) > b.last-b.base+1 {
+		return batch{}, nil, false, fmt.Errorf("record batch at offset %d: %d records up to offset %d make no sense", b.base, b.count, b.last)
+	}
+	return b, set[size:], true, nil
+}
+
+// unpack returns the batch's records in memory of their own.
+func (b *batch) unpack() ([]connector.Committed, error) {
+	if b.count == 0 {
+		return nil, nil
+	}
+	raw, err := b.inflate()
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the batch at offset %d: %w", b.base, err)
+	}
+	if b.count > len(raw)/7 { // the smallest record
+		return nil, fmt.Errorf("unpacking the batch at offset %d: %d records in %d bytes: %w", b.base, b.count, len(raw), errTruncated)
+	}
+	recs := make([]connector.Committed, b.count)
+	p := parser{b: raw}
+	for i := range recs {
+		b.record(&p, &recs[i])
+	}
+	if p.err != nil {
+		return nil, fmt.Errorf("unpacking the batch at offset %d: %w", b.base, p.err)
+	}
+	return recs, nil
+}
+
+func (b *batch) inflate() ([]byte, error) {
+	codec := compress.Compression(b.attributes & codecMask)
+	if codec == compress.None {
+		return bytes.Clone(b.packed), nil
+	}
+	if int(codec) >= len(compress.Codecs) {
+		return nil, fmt.Errorf("compression codec %d is not known", codec)
+	}
+	buf := unpacking.Get().(*bytes.Buffer)
+	defer unpacking.Put(buf)
+	buf.Reset()
+	r := codec.Codec().NewReader(bytes.NewReader(b.packed))
+	defer r.Close()
+	n, err := buf.ReadFrom(io.LimitReader(r, maxInflated+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", codec, err)
+	}
+	if n > maxInflated {
+		return nil, fmt.Errorf("%s: more than %d bytes", codec, maxInflated)
+	}
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+func (b *batch) record(p *parser, rec *connector.Committed) {
+	end := p.varint()
+	if end > int64(len(p.b)) {
+		p.fail()
+		return
+	}
+	after := len(p.b) - int(end)
+	p.take(1)
+	rec.TimeMs = b.baseTime + p.varint()
+	if b.attributes&flagAppendTime != 0 {
+		rec.TimeMs = b.maxTime
+	}
+	rec.Offset = b.base + p.varint()
+	rec.Key = p.nullable()
+	rec.Value = p.nullable()
+	if n := p.varint(); n > 0 && n <= int64(len(p.b)) {
+		rec.Headers = make([]connector.Header, n)
+	} else if n != 0 {
+		p.fail()
+	}
+	for i := range rec.Headers {
+		rec.Headers[i] = connector.Header{Key: string(p.nullable()), Value: p.nullable()}
+	}
+	if p.err == nil && len(p.b) != after {
+		p.fail()
+	}
+}

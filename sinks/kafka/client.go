@@ -1,0 +1,147 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+const (
+	metadataTTL    = time.Second     // the default leaves requests with a deposed leader for 5 s
+	dialTimeout    = 2 * time.Second // a hung broker accepts connections and never answers
+	requestTimeout = 5 * time.Second
+)
+
+// Client is a connection to a cluster. It is safe for use by many goroutines.
+type Client struct {
+	cfg   Config
+	codec compress.Compression
+	log   hclog.Logger
+	addr  net.Addr
+	slots chan struct{} // the pool of connections has no bound of its own: one for each request in flight
+
+	mu        sync.Mutex
+	transport *kafkago.Transport
+	topics    []string // whose metadata the transport keeps
+	limits    map[string]limit
+	sec       security
+	ctx       context.Context //nolint:containedctx // ends the transport's goroutines; never a request
+	cancel    context.CancelFunc
+}
+
+// New makes a client. It does not connect: Ping does.
+func New(cfg Config, log hclog.Logger) (*Client, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuring kafka: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	codec, _ := cfg.codec()  // validated
+	sec, _ := cfg.security() // validated
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Client{
+		cfg: cfg, codec: codec, log: log, sec: sec, ctx: ctx, cancel: cancel,
+		addr:   kafkago.TCP(cfg.Brokers...),
+		slots:  make(chan struct{}, cfg.MaxRequests),
+		topics: []string{},
+		limits: map[string]limit{},
+	}
+	c.transport = c.newTransport()
+	return c, nil
+}
+
+// Close closes the connections. Requests in flight fail or finish.
+func (c *Client) Close() {
+	c.cancel()
+	c.reconnect()
+}
+
+// reconnect lets go of every connection and of what is known of the cluster.
+func (c *Client) reconnect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.transport.CloseIdleConnections()
+}
+
+func (c *Client) newTransport() *kafkago.Transport {
+	return &kafkago.Transport{
+		ClientID:       c.cfg.ClientID,
+		DialTimeout:    dialTimeout,
+		MetadataTTL:    metadataTTL,
+		MetadataTopics: c.topics,
+		TLS:            c.sec.tls,
+		SASL:           c.sec.sasl,
+		Context:        c.ctx,
+	}
+}
+
+// know makes the transport keep the metadata of topics: of those alone, because a cluster may have thousands.
+func (c *Client) know(topics ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var missing []string
+	for _, t := range topics {
+		if !slices.Contains(c.topics, t) {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	c.topics = append(slices.Clone(c.topics), missing...)
+	slices.Sort(c.topics)
+	c.topics = slices.Compact(c.topics)
+	c.transport.CloseIdleConnections() // what is in flight finishes
+	c.transport = c.newTransport()
+}
+
+var errClosed = errors.New("the kafka client is closed")
+
+// roundTrip sends one request within timeout.
+func (c *Client) roundTrip(ctx context.Context, timeout time.Duration, req kafkago.Request) (kafkago.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if c.ctx.Err() != nil {
+		return nil, errClosed
+	}
+	c.mu.Lock()
+	t := c.transport
+	c.mu.Unlock()
+	return t.RoundTrip(ctx, c.addr, req)
+}
+
+// ask sends one request and returns its answer as R.
+func ask[R kafkago.Response](ctx context.Context, c *Client, timeout time.Duration, req kafkago.Request) (R, error) {
+	var none R
+	m, err := c.roundTrip(ctx, timeout, req)
+	if err != nil {
+		return none, err
+	}
+	res, ok := m.(R)
+	if !ok {
+		return none, protocol.Errorf("an answer of type %T", m)
+	}
+	return res, nil
+}
+
+// code is the error that stands for a broker's code, nil for 0.
+func code(c int16) error {
+	if c == 0 {
+		return nil
+	}
+	return kafkago.Error(c)
+}

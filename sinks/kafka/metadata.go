@@ -1,0 +1,119 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/metadata"
+)
+
+// freshMetadata is a metadata request that goes to a broker: the transport answers kafka-go's own from its cache.
+type freshMetadata struct {
+	metadata.Request
+	version  int16
+	clientID string
+}
+
+// Required takes the version that was agreed with the broker.
+func (r *freshMetadata) Required(versions map[protocol.ApiKey]int16) bool {
+	r.version = versions[protocol.Metadata]
+	return true
+}
+
+// RawExchange sends the request and reads its answer.
+func (r *freshMetadata) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	return protocol.RoundTrip(rw, r.version, 1, r.clientID, &r.Request)
+}
+
+// describe asks a broker for the metadata of topics; none means none.
+func (c *Client) describe(ctx context.Context, topics ...string) (*metadata.Response, error) {
+	req := &freshMetadata{clientID: c.cfg.ClientID}
+	req.TopicNames = append([]string{}, topics...)
+	return ask[*metadata.Response](ctx, c, requestTimeout, req)
+}
+
+// Ping reaches the cluster and asks a broker for its metadata. Its error names the real cause (a wrong password, an unknown CA,
+// TLS on one side only) and what to do: any other request would say "broker not available".
+func (c *Client) Ping(ctx context.Context) error {
+	if _, err := ask[*metadata.Response](ctx, c, requestTimeout, &metadata.Request{TopicNames: []string{}}); err != nil {
+		c.reconnect() // the transport keeps a first failure
+		return fmt.Errorf("connecting to kafka at %s: %w", c.addr, explain(err))
+	}
+	if _, err := c.describe(ctx); err != nil {
+		return fmt.Errorf("asking kafka at %s for its metadata: %w", c.addr, explain(err))
+	}
+	return nil
+}
+
+// cause is what keeps the cluster out of reach where that is a refusal: a wrong password, an unknown CA. Requests that follow such a
+// failure say "broker not available" only.
+func (c *Client) cause(ctx context.Context) error {
+	_, err := ask[*metadata.Response](ctx, c, requestTimeout, &metadata.Request{TopicNames: []string{}})
+	c.reconnect()
+	if refused(err) {
+		return backoff.Permanent(explain(err))
+	}
+	return nil
+}
+
+type partition struct {
+	topic string
+	id    int32
+}
+
+func (p partition) String() string { return fmt.Sprintf("%s/%d", p.topic, p.id) }
+
+// leaders returns the leader of each partition as the transport knows it, waiting a moment for topics that are new.
+func (c *Client) leaders(ctx context.Context, parts []partition) (map[partition]int32, error) {
+	topics := topicsOf(parts)
+	c.know(topics...)
+	var lead map[partition]int32
+	err := retry(ctx, waitForTopic, func() (bool, error) {
+		m, err := ask[*metadata.Response](ctx, c, requestTimeout, &metadata.Request{TopicNames: topics})
+		if err == nil {
+			lead, err = leadersOf(m, parts)
+		}
+		return !refused(err), err
+	})
+	return lead, err
+}
+
+func topicsOf(parts []partition) []string {
+	var topics []string
+	for _, p := range parts {
+		if !slices.Contains(topics, p.topic) {
+			topics = append(topics, p.topic)
+		}
+	}
+	return topics
+}
+
+func leadersOf(m *metadata.Response, parts []partition) (map[partition]int32, error) {
+	all := make(map[partition]int32, len(parts))
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			if p.LeaderID >= 0 {
+				all[partition{t.Name, p.PartitionIndex}] = p.LeaderID
+			}
+		}
+	}
+	for _, p := range parts {
+		if _, ok := all[p]; ok {
+			continue
+		}
+		for _, t := range m.Topics {
+			if t.Name == p.topic && t.ErrorCode != 0 {
+				return nil, fmt.Errorf("%s: %w", p, code(t.ErrorCode))
+			}
+		}
+		return nil, fmt.Errorf("%s: there is no such partition, or it has no leader", p)
+	}
+	return all, nil
+}
+
+const waitForTopic = 5 * time.Second

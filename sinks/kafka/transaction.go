@@ -1,0 +1,253 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
+	"github.com/segmentio/kafka-go/protocol/endtxn"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+const (
+	commitDeadline = 15 * time.Second // for a whole transaction, whatever ctx says
+	chunkBytes     = 1 << 20          // of a batch, uncompressed, where the topic takes it
+)
+
+// transaction is one transaction of a producer under way.
+type transaction struct {
+	p      *Producer
+	calls  []*call
+	limits map[string]int // max.message.bytes of each topic
+	chunks map[partition][]*chunk
+	parts  []partition // in order of first use
+}
+
+// chunk is what stands in one batch.
+type chunk struct {
+	at       partition
+	recs     []*connector.Record
+	offsets  []*int64 // where their offsets go
+	set      []byte   // the encoded record set
+	sequence int32    // of its first record
+	written  bool     // the broker has acknowledged it
+}
+
+// transact runs one transaction of all that calls hold. An error of type *connector.TooLargeError comes after the transaction was
+// aborted; after any other its outcome is unknown.
+func (p *Producer) transact(ctx context.Context, calls []*call) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitDeadline) // Invariant 10
+	defer cancel()
+	t := &transaction{p: p, calls: calls, chunks: map[partition][]*chunk{}}
+	began := time.Now()
+	err := t.run(ctx)
+	if hook := p.c.cfg.OnTransaction; hook != nil {
+		records, size := 0, 0
+		for _, k := range calls {
+			records, size = records+len(k.recs), size+k.bytes
+		}
+		hook(records, size, time.Since(began), err)
+	}
+	return err
+}
+
+func (t *transaction) run(ctx context.Context) error {
+	leaders, err := t.prepare(ctx)
+	if err != nil {
+		return unknown(fmt.Errorf("preparing the transaction: %w", err))
+	}
+	if err := t.add(ctx); err != nil {
+		return unknown(fmt.Errorf("adding partitions to the transaction: %w", err))
+	}
+	err = t.produce(ctx, leaders)
+	var large *connector.TooLargeError
+	if err != nil && !errors.As(err, &large) {
+		return unknown(fmt.Errorf("producing: %w", err))
+	}
+	if end := t.end(ctx, err == nil); end != nil {
+		return unknown(fmt.Errorf("ending the transaction: %w", end))
+	}
+	t.advance()
+	if err == nil {
+		t.release()
+	}
+	return err
+}
+
+// prepare cuts the records into batches and encodes them, so that the transaction is open for no longer than it must be, and returns
+// each partition's leader.
+func (t *transaction) prepare(ctx context.Context) (map[partition]int32, error) {
+	t.limits = map[string]int{}
+	sizes := map[partition]int{}
+	for _, k := range t.calls {
+		if err := t.p.c.limitsOf(ctx, k.recs, t.limits); err != nil {
+			return nil, err
+		}
+		for i := range k.recs {
+			t.place(&k.recs[i], &k.offsets[i], sizes)
+		}
+	}
+	leaders, err := t.p.c.leaders(ctx, t.parts)
+	if err != nil {
+		return nil, err
+	}
+	return leaders, t.encode()
+}
+
+// place puts a record into the last batch of its partition, or into a new one where that is full.
+func (t *transaction) place(rec *connector.Record, offset *int64, sizes map[partition]int) {
+	at := partition{rec.Topic, rec.Partition}
+	chunks := t.chunks[at]
+	size := recordSize(rec)
+	if len(chunks) == 0 || sizes[at]+size > min(chunkBytes, room(t.limits[at.topic])) {
+		if len(chunks) == 0 {
+			t.parts = append(t.parts, at)
+		}
+		chunks = append(chunks, &chunk{at: at})
+		t.chunks[at] = chunks
+		sizes[at] = 0
+	}
+	last := chunks[len(chunks)-1]
+	last.recs = append(last.recs, rec)
+	last.offsets = append(last.offsets, offset)
+	sizes[at] += size
+}
+
+// encode gives each batch its bytes and its place in its partition's sequence.
+func (t *transaction) encode() error {
+	now := time.Now().UnixMilli()
+	for _, at := range t.parts {
+		next := t.p.sequences[at]
+		chunks := t.chunks[at]
+		for i := 0; i < len(chunks); i++ {
+			ch := chunks[i]
+			set, err := appendBatch(*sets.Get().(*[]byte), ch.recs, t.p.c.codec, now)
+			if err != nil {
+				return err
+			}
+			if len(set)-sizePrefix > t.limits[at.topic] && len(ch.recs) > 1 { // compression made it larger
+				chunks = slices.Replace(chunks, i, i+1, ch.halves()...)
+				i--
+				continue
+			}
+			stamp(set, t.p.producer, t.p.epoch, next)
+			ch.set, ch.sequence = set, next
+			next = sequenceAfter(next, len(ch.recs))
+		}
+		t.chunks[at] = chunks
+	}
+	return nil
+}
+
+// halves cuts a chunk in two.
+func (ch *chunk) halves() []*chunk {
+	n := len(ch.recs) / 2
+	return []*chunk{
+		{at: ch.at, recs: ch.recs[:n], offsets: ch.offsets[:n]},
+		{at: ch.at, recs: ch.recs[n:], offsets: ch.offsets[n:]},
+	}
+}
+
+// sets pools the memory of record sets.
+var sets = sync.Pool{New: func() any { return new([]byte) }}
+
+// release gives the record sets' memory back. Only after a transaction without error is no request left that may still read it.
+func (t *transaction) release() {
+	for _, chunks := range t.chunks {
+		for _, ch := range chunks {
+			set := ch.set[:0]
+			ch.set = nil
+			sets.Put(&set)
+		}
+	}
+}
+
+// sequenceAfter counts in a partition's sequence, which starts again at 0 after 2³¹-1.
+func sequenceAfter(seq int32, n int) int32 { return int32((int64(seq) + int64(n)) & 0x7fffffff) }
+
+// add tells the coordinator of all partitions at once. While the markers of the transaction before are still being
+// written it answers 51.
+func (t *transaction) add(ctx context.Context) error {
+	req := &addpartitionstotxn.Request{TransactionalID: t.p.id, ProducerID: t.p.producer, ProducerEpoch: t.p.epoch}
+	for _, topic := range topicsOf(t.parts) {
+		rt := addpartitionstotxn.RequestTopic{Name: topic}
+		for _, at := range t.parts {
+			if at.topic == topic {
+				rt.Partitions = append(rt.Partitions, at.id)
+			}
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	return repeat(ctx, kafkago.ConcurrentTransactions, 2*time.Millisecond, 200*time.Millisecond, -1, func() error {
+		res, err := ask[*addpartitionstotxn.Response](ctx, t.p.c, requestTimeout, req)
+		if err != nil {
+			return err
+		}
+		return addError(res)
+	})
+}
+
+const notAttempted = 55 // OPERATION_NOT_ATTEMPTED: another partition of the request failed
+
+// addError is the answer's weightiest error: beside a partition's own, the others are "not attempted".
+func addError(res *addpartitionstotxn.Response) error {
+	var first error
+	for _, topic := range res.Results {
+		for _, p := range topic.Results {
+			if p.ErrorCode == 0 {
+				continue
+			}
+			err := fmt.Errorf("%s/%d: %w", topic.Name, p.PartitionIndex, code(p.ErrorCode))
+			if p.ErrorCode != notAttempted {
+				return err
+			}
+			first = err
+		}
+	}
+	return first
+}
+
+// repeat calls try until it answers something else than this, at most n more times (-1: until ctx ends), doubling the pause.
+func repeat(ctx context.Context, this kafkago.Error, pause, longest time.Duration, n int, try func() error) error {
+	for {
+		err := try()
+		if !errors.Is(err, this) || n == 0 {
+			return err
+		}
+		n--
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, longest)
+	}
+}
+
+// end commits or aborts.
+func (t *transaction) end(ctx context.Context, commit bool) error {
+	res, err := ask[*endtxn.Response](ctx, t.p.c, requestTimeout, &endtxn.Request{
+		TransactionalID: t.p.id, ProducerID: t.p.producer, ProducerEpoch: t.p.epoch, Committed: commit,
+	})
+	if err != nil {
+		return err
+	}
+	return code(res.ErrorCode)
+}
+
+// advance moves the sequences behind what the brokers have written, also in a transaction that was aborted.
+func (t *transaction) advance() {
+	for at, chunks := range t.chunks {
+		for _, ch := range chunks {
+			if ch.written {
+				t.p.sequences[at] = sequenceAfter(ch.sequence, len(ch.recs))
+			}
+		}
+	}
+}
