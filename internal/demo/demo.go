@@ -1,0 +1,180 @@
+// Package demo shows what calcdc does, with everything embedded: a calendar server, a Kafka broker, a little life in
+// the calendars, and a view of both sides. On the left stands what people do, on the right what consumers read.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/calcdc/calcdc/internal/davserver"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+// Endpoints is what the connector of the demo is to be configured with.
+type Endpoints struct {
+	Brokers                     []string
+	DAVURL, Username, Password  string
+	Source, TopicPrefix         string        // name of the only source; prefix of the topics
+	PollInterval, RetryInterval time.Duration // short, for impatient spectators; RetryInterval is the longest pause after a failed poll
+	Log                         io.Writer     // for the connector's log: the view shows its last line
+}
+
+// Options says how to run the demo.
+type Options struct {
+	For   time.Duration // ends by itself after so long; 0: when ctx does, or the spectator wants it to
+	Plain bool          // lines, even on a terminal
+	Out   io.Writer     // a terminal gets the live view, anything else plain lines
+	Pace  time.Duration // between two things that happen; 0: 1.2 s
+
+	// Start runs the connector until ctx ends. An error ends the demo.
+	Start func(ctx context.Context, e Endpoints) error
+}
+
+const (
+	username = "alice"
+	password = "demo"
+	source   = "demo"
+	prefix   = "cal"
+)
+
+// view shows what happens. It is called from several goroutines.
+type view interface {
+	begin(e Endpoints) // before all else: says which address is what
+	show(line)
+	// run shows until ctx ends or the spectator wants to leave.
+	run(ctx context.Context) error
+}
+
+// Run shows the demo until it is over. It returns nil when ctx ends, Options.For is over or the spectator leaves.
+func Run(ctx context.Context, o Options) error {
+	if o.Pace == 0 {
+		o.Pace = 1200 * time.Millisecond
+	}
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
+	s, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	v := newView(o)
+	err = s.play(ctx, o, v)
+	if err := s.close(); err != nil {
+		return err
+	}
+	if err == nil {
+		fmt.Fprintln(o.Out, s.summary())
+	}
+	return err
+}
+
+// stage is what the demo embeds. It outlives the connector, which may finish what it is at.
+type stage struct {
+	dav    *davserver.Server
+	davURL string
+	closed func() error // stops the calendar server
+	broker *kfake.Cluster
+	client *kafka.Client
+	fold   *fold
+}
+
+func newStage(ctx context.Context) (*stage, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("opening a port for the calendar server: %w", err)
+	}
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1))
+	if err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("starting the broker: %w", err)
+	}
+	client, err := kafka.New(kafka.Config{Brokers: broker.ListenAddrs()}, hclog.NewNullLogger())
+	if err != nil {
+		_ = ln.Close()
+		broker.Close()
+		return nil, fmt.Errorf("reaching the broker: %w", err)
+	}
+	s := &stage{dav: davserver.New(davserver.Options{Users: map[string]string{username: password}}), broker: broker, client: client}
+	s.fold = newFold(s.dav)
+	s.davURL = "http://" + ln.Addr().String() + "/"
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.dav.Serve(serving, ln) }()
+	s.closed = func() error { stop(); return <-ended }
+	return s, nil
+}
+
+func (s *stage) close() error {
+	s.client.Close()
+	err := s.closed()
+	s.broker.Close()
+	return err
+}
+
+func (s *stage) endpoints(log io.Writer) Endpoints {
+	return Endpoints{
+		Brokers: s.broker.ListenAddrs(), DAVURL: s.davURL, Username: username, Password: password,
+		Source: source, TopicPrefix: prefix, PollInterval: 300 * time.Millisecond, RetryInterval: 500 * time.Millisecond, Log: log,
+	}
+}
+
+// errOver ends the group when the view has ended.
+var errOver = errors.New("the demo is over")
+
+// play runs the connector, the life in the calendars, the reading of the topics and the view.
+func (s *stage) play(ctx context.Context, o Options, v view) error {
+	l := newLife(s.dav, v.show)
+	e := s.endpoints(logLines(v.show))
+	v.begin(e)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := v.run(ctx); err != nil {
+			return fmt.Errorf("showing the demo: %w", err)
+		}
+		return errOver
+	})
+	g.Go(func() error {
+		err := o.Start(ctx, e)
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("the connector ended: %w", orUnexpected(err))
+	})
+	for _, kind := range []string{"events", "calendars"} {
+		g.Go(func() error { return s.follow(ctx, prefix+"."+source+"."+kind, v.show) })
+	}
+	g.Go(func() error {
+		l.live(beforeEnd(ctx, o), o.Pace, s.fold.agrees)
+		return nil
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, errOver) {
+		return err
+	}
+	return nil
+}
+
+func orUnexpected(err error) error {
+	if err == nil {
+		return errors.New("without being asked to")
+	}
+	return err
+}
+
+// logLines shows every line that is written to it.
+type logLines func(line)
+
+// Write implements io.Writer; hclog writes whole lines.
+func (show logLines) Write(p []byte) (int, error) {
+	show(line{side: onLog, what: string(p)})
+	return len(p), nil
+}

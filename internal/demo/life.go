@@ -1,0 +1,185 @@
+package demo
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/calcdc/calcdc/internal/davserver"
+)
+
+// life is what happens in the calendars: first a story that shows each kind of change, then more of the like.
+type life struct {
+	dav      *davserver.Server
+	show     func(line)
+	meetings map[string]map[string]*meeting // by calendar and name
+	monday   time.Time
+	dice     *rand.Rand
+	invented int
+}
+
+// newLife fills the calendars with what was there before calcdc came.
+func newLife(dav *davserver.Server, show func(line)) *life {
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	l := &life{
+		dav: dav, show: show, meetings: map[string]map[string]*meeting{},
+		monday: today.AddDate(0, 0, 8-int(today.Weekday())), dice: rand.New(rand.NewPCG(1, 2)),
+	}
+	l.calendar("work", "Work", "#1f77b4")
+	l.calendar("home", "Home", "#2ca02c")
+	l.put("work", &meeting{name: "standup", summary: "Stand-up", start: l.at(0, 9, 15), long: 15 * time.Minute, weekly: true})
+	l.put("work", &meeting{name: "budget", summary: "Budget review", start: l.at(1, 14, 0), long: time.Hour, place: "Room 4.12"})
+	l.put("work", &meeting{name: "ada", summary: "1:1 with Ada", start: l.at(2, 11, 0), long: 30 * time.Minute})
+	l.put("work", &meeting{name: "release", summary: "Release party", start: l.at(3, 16, 0), long: 2 * time.Hour})
+	l.put("work", &meeting{name: "lunch", summary: "Lunch with Chen", start: l.at(4, 12, 30), long: time.Hour, place: "Café Müller"})
+	l.put("home", &meeting{name: "dentist", summary: "Dentist", start: l.at(1, 8, 30), long: 45 * time.Minute})
+	l.put("home", &meeting{name: "yoga", summary: "Yoga", start: l.at(3, 18, 0), long: 90 * time.Minute, weekly: true})
+	return l
+}
+
+// live lets the story happen, one step each pace at most, and each only after the topic has caught up with the last.
+func (l *life) live(ctx context.Context, pace time.Duration, agrees func() bool) {
+	for _, cal := range l.dav.Calendars(username) {
+		l.tell("·", cal, plural(len(l.meetings[cal]), "object")+", from before")
+	}
+	l.caption("Everything that is there is read once: a snapshot, r.")
+	steps := l.story()
+	for l.pause(ctx, pace, agrees) && len(steps) > 0 {
+		l.caption(steps[0].caption)
+		steps[0].do(ctx)
+		steps = steps[1:]
+	}
+	for n := 1; l.pause(ctx, pace, agrees); n++ {
+		l.caption("Life goes on.")
+		if n%8 == 0 {
+			l.forget(ctx, pace)
+		} else {
+			l.happen()
+		}
+	}
+}
+
+// pause waits for pace, and then until the topic agrees, but not for ever: the spectator shall see if it never does.
+func (l *life) pause(ctx context.Context, pace time.Duration, agrees func() bool) bool {
+	look := time.NewTicker(min(pace, 50*time.Millisecond))
+	defer look.Stop()
+	for began := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+		if since := time.Since(began); since >= pace && agrees() || since > 10*time.Second+10*pace {
+			return true
+		}
+	}
+}
+
+type step struct {
+	caption string
+	do      func(context.Context)
+}
+
+// story shows each kind of change once.
+func (l *life) story() []step {
+	return []step{
+		{"A meeting is planned: c.", func(context.Context) {
+			l.plan("work", &meeting{name: "design", summary: "Design review", start: l.at(2, 15, 0), long: time.Hour, place: "Room 4.12"})
+		}},
+		{"One is moved: u, with the row before and after.", func(context.Context) { l.move("home", "dentist", l.at(1, 10, 0)) }},
+		{"One is cancelled: d, and a tombstone for Kafka's compaction.", func(context.Context) { l.cancel("work", "lunch") }},
+		{"One instance of a series is moved: a row of its own.", func(context.Context) { l.override("work", "standup", l.at(7, 10, 30)) }},
+		{"The server forgets its sync tokens, while things change.", func(ctx context.Context) { l.forget(ctx, time.Second) }},
+		{"A calendar appears: its own snapshot.", func(context.Context) {
+			l.calendar("trip", "Lisbon", "#d62728")
+			l.plan("trip", &meeting{name: "flight", summary: "Flight TP 533", start: l.at(12, 7, 5), long: 3 * time.Hour})
+			l.plan("trip", &meeting{name: "hotel", summary: "Check in", start: l.at(12, 15, 0), long: 30 * time.Minute})
+		}},
+		{"One gets another name: a row of the calendars topic.", func(context.Context) {
+			l.dav.RenameCalendar(username, "home", "Family")
+			l.tell("~", "home", "now called Family")
+		}},
+	}
+}
+
+// forget is the hard case: the server is away, two things change, and when it is back its tokens are void.
+func (l *life) forget(ctx context.Context, away time.Duration) {
+	l.dav.Fault(func(davserver.Kind, *http.Request) davserver.Fault {
+		return davserver.Fault{Status: http.StatusServiceUnavailable, Body: "restoring a backup"}
+	})
+	defer l.dav.Fault(nil)
+	l.tell("!", "", "server down: 503")
+	wait(ctx, away/2)
+	names := l.names("work")
+	moved, gone := names[0], names[len(names)-1]
+	l.move("work", moved, l.meetings["work"][moved].start.Add(time.Hour))
+	l.cancel("work", gone)
+	l.dav.InvalidateTokens(username, "work")
+	wait(ctx, away/2)
+	l.tell("!", "", "server up, its tokens are void")
+}
+
+// happen is some change.
+func (l *life) happen() {
+	calendars := l.dav.Calendars(username)
+	cal := calendars[l.dice.IntN(len(calendars))]
+	names := l.names(cal)
+	dice := l.dice.IntN(3)
+	switch {
+	case len(names) < 3, dice == 0 && len(names) < 8:
+		l.plan(cal, l.invent())
+	case dice == 1:
+		l.cancel(cal, names[l.dice.IntN(len(names))])
+	default:
+		name := names[l.dice.IntN(len(names))]
+		l.move(cal, name, l.meetings[cal][name].start.Add(30*time.Minute))
+	}
+}
+
+var topics = []string{"Interview", "Retrospective", "Coffee with Björn", "Planning", "Call with Elif", "Demo", "Security review", "Piano lesson"}
+
+func (l *life) invent() *meeting {
+	l.invented++
+	return &meeting{
+		name: slug(topics[l.invented%len(topics)], l.invented), summary: topics[l.invented%len(topics)],
+		start: l.at(l.dice.IntN(5), 8+l.dice.IntN(10), 0), long: time.Hour,
+	}
+}
+
+// names lists what is in a calendar that is no series, in order.
+func (l *life) names(cal string) []string {
+	var all []string
+	for name, m := range l.meetings[cal] {
+		if !m.weekly {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (l *life) at(day, hour, minute int) time.Time {
+	return l.monday.AddDate(0, 0, day).Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// beforeEnd ends early enough before Options.For is over that the topic can catch up.
+func beforeEnd(ctx context.Context, o Options) context.Context {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return ctx
+	}
+	early, cancel := context.WithDeadline(ctx, end.Add(-min(2*time.Second, o.For/4)))
+	context.AfterFunc(ctx, cancel)
+	return early
+}
