@@ -25,16 +25,28 @@ func (r *freshMetadata) Required(versions map[protocol.ApiKey]int16) bool {
 	return true
 }
 
+// metadataAnswer hides the answer from the transport, which takes it for one to a request of its own.
+type metadataAnswer struct{ *metadata.Response }
+
 // RawExchange sends the request and reads its answer.
 func (r *freshMetadata) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	return protocol.RoundTrip(rw, r.version, 1, r.clientID, &r.Request)
+	m, err := protocol.RoundTrip(rw, r.version, 1, r.clientID, &r.Request)
+	if err != nil {
+		return nil, err
+	}
+	res, ok := m.(*metadata.Response)
+	if !ok {
+		return nil, protocol.Errorf("an answer of type %T", m)
+	}
+	return metadataAnswer{res}, nil
 }
 
 // describe asks a broker for the metadata of topics; none means none.
 func (c *Client) describe(ctx context.Context, topics ...string) (*metadata.Response, error) {
 	req := &freshMetadata{clientID: c.cfg.ClientID}
 	req.TopicNames = append([]string{}, topics...)
-	return ask[*metadata.Response](ctx, c, requestTimeout, req)
+	res, err := ask[metadataAnswer](ctx, c, requestTimeout, req)
+	return res.Response, err
 }
 
 // Ping reaches the cluster and asks a broker for its metadata. Its error names the real cause (a wrong password, an unknown CA,

@@ -1,0 +1,94 @@
+package kafka_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+func TestTopicsAreCreatedWhereMissing(t *testing.T) {
+	fake := cluster(t)
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	ctx := deadline(t, 20*time.Second)
+	if _, there, err := c.DescribeTopic(ctx, "rows"); err != nil || there {
+		t.Fatalf("before: there=%v, err=%v", there, err)
+	}
+	spec := kafka.TopicSpec{Name: "rows", Partitions: 5, ReplicationFactor: 3,
+		Config: map[string]string{"cleanup.policy": "compact", "max.message.bytes": "2000000"}, Internal: true}
+	for _, when := range []string{"created", "there already"} {
+		got, err := c.EnsureTopic(ctx, spec)
+		if err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if got.Name != "rows" || got.Partitions != 5 || got.MaxMessageBytes != 2000000 || got.Config["cleanup.policy"] != "compact" {
+			t.Fatalf("%s: %+v", when, got)
+		}
+		spec.Partitions, spec.Config = 9, nil // what exists is used as it is
+	}
+	mustCommit(t, fenced(t, c, "team-0"), record("rows", 4, "k", "v")) // at once
+}
+
+func TestInternalTopicThatLosesStateIsRefused(t *testing.T) {
+	for policy, refused := range map[string]bool{"compact": false, "delete": true, "compact,delete": true} {
+		fake := cluster(t)
+		if err := fake.CreateTopic("team-state", 2, map[string]string{"cleanup.policy": policy}); err != nil {
+			t.Fatal(err)
+		}
+		c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+		spec := kafka.TopicSpec{Name: "team-state", Internal: true}
+		_, err := c.EnsureTopic(deadline(t, 20*time.Second), spec)
+		if (err != nil) != refused {
+			t.Fatalf("%s: %v", policy, err)
+		}
+		if refused && !strings.Contains(err.Error(), "--alter --entity-type topics --entity-name team-state --add-config cleanup.policy=compact") {
+			t.Fatalf("%s: the error does not say what mends it: %v", policy, err)
+		}
+		spec.Internal = false
+		if _, err := c.EnsureTopic(deadline(t, 20*time.Second), spec); err != nil {
+			t.Fatalf("%s, as a data topic: %v", policy, err)
+		}
+	}
+}
+
+func TestReadingNeverCreatesATopic(t *testing.T) {
+	fake := cluster(t, kfake.AllowAutoTopicCreation())
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	ctx := deadline(t, 20*time.Second)
+	if err := c.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.End(ctx, "absent", 0); err == nil {
+		t.Fatal("a topic that is not there has an end")
+	}
+	if _, there, err := c.DescribeTopic(ctx, "absent"); there || err != nil {
+		t.Fatalf("there=%v, err=%v", there, err)
+	}
+}
+
+func TestPingSaysThatNothingListens(t *testing.T) {
+	c := client(t, kafka.Config{Brokers: []string{"127.0.0.1:1"}})
+	err := c.Ping(deadline(t, 20*time.Second))
+	if err == nil || !strings.Contains(err.Error(), "nothing listens there") {
+		t.Fatal(err)
+	}
+}
+
+func TestConfigurationFaultsComeAtOnce(t *testing.T) {
+	_, err := kafka.New(kafka.Config{Compression: "brotli", TLS: kafka.TLS{CAFile: "ca.pem"}, SASL: kafka.SASL{Mechanism: "gssapi", Username: "u", Password: "hush"}}, nil)
+	for _, want := range []string{"brokers", "brotli", "tls", "gssapi"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no word of %s in %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hush") {
+		t.Errorf("the error tells the password: %v", err)
+	}
+	if errors.Unwrap(err) == nil {
+		t.Error("the faults are not joined")
+	}
+}
