@@ -1,0 +1,161 @@
+package oracle
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Server is a calendar server as a plain client sees it.
+type Server struct {
+	URL            string // of the root: scheme and host count
+	User, Password string
+	Home           string // path of the calendar home
+	Client         *http.Client
+}
+
+// Collection is a calendar as the server lists it.
+type Collection struct {
+	Name      string            // display name, "" where it has none
+	Resources map[string]string // bodies by decoded name
+}
+
+// multistatus is RFC 4918's, as far as it matters here.
+type multistatus struct {
+	Responses []struct {
+		Href      string `xml:"DAV: href"`
+		Propstats []struct {
+			Status string `xml:"DAV: status"`
+			Prop   struct {
+				Type struct {
+					Calendar   *struct{} `xml:"urn:ietf:params:xml:ns:caldav calendar"`
+					Collection *struct{} `xml:"DAV: collection"`
+				} `xml:"DAV: resourcetype"`
+				Name string `xml:"DAV: displayname"`
+			} `xml:"DAV: prop"`
+		} `xml:"DAV: propstat"`
+	} `xml:"DAV: response"`
+}
+
+const propfind = `<?xml version="1.0" encoding="utf-8"?>
+<propfind xmlns="DAV:"><prop><resourcetype/><displayname/></prop></propfind>`
+
+// List reads the home, every calendar in it, and every resource of each with a GET of its own. Keys are decoded
+// paths with their last slash.
+func (s *Server) List(ctx context.Context) (map[string]Collection, error) {
+	home, err := s.propfind(ctx, s.Home)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]Collection{}
+	for _, r := range home.Responses {
+		for _, p := range r.Propstats {
+			if p.Prop.Type.Calendar == nil || !strings.Contains(p.Status, " 200") {
+				continue
+			}
+			path, err := decodedPath(r.Href)
+			if err != nil {
+				return nil, err
+			}
+			path = strings.TrimSuffix(path, "/") + "/"
+			members, err := s.members(ctx, path)
+			if err != nil {
+				return nil, err
+			}
+			all[path] = Collection{Name: p.Prop.Name, Resources: members}
+		}
+	}
+	return all, nil
+}
+
+func (s *Server) members(ctx context.Context, collection string) (map[string]string, error) {
+	listed, err := s.propfind(ctx, (&url.URL{Path: collection}).EscapedPath())
+	if err != nil {
+		return nil, err
+	}
+	members := map[string]string{}
+	for _, r := range listed.Responses {
+		path, err := decodedPath(r.Href)
+		if err != nil {
+			return nil, err
+		}
+		name, inside := strings.CutPrefix(path, collection)
+		if !inside || name == "" || strings.HasSuffix(name, "/") {
+			continue
+		}
+		status, body, err := s.Do(ctx, http.MethodGet, requestPath(r.Href), nil, "")
+		if err != nil {
+			return nil, err
+		}
+		if status != http.StatusOK {
+			return nil, fmt.Errorf("GET %s: status %d", r.Href, status)
+		}
+		members[name] = body
+	}
+	return members, nil
+}
+
+func (s *Server) propfind(ctx context.Context, path string) (*multistatus, error) {
+	header := map[string]string{"Depth": "1", "Content-Type": "application/xml; charset=utf-8"}
+	status, body, err := s.Do(ctx, "PROPFIND", path, header, propfind)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusMultiStatus {
+		return nil, fmt.Errorf("PROPFIND %s: status %d: %.300s", path, status, body)
+	}
+	var m multistatus
+	if err := xml.Unmarshal([]byte(body), &m); err != nil {
+		return nil, fmt.Errorf("PROPFIND %s: %w", path, err)
+	}
+	return &m, nil
+}
+
+// Do sends one request; path is escaped already.
+func (s *Server) Do(ctx context.Context, method, path string, header map[string]string, body string) (int, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return 0, "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.Scheme+"://"+u.Host+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	req.SetBasicAuth(s.User, s.Password)
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, "", fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return resp.StatusCode, string(b), nil
+}
+
+// requestPath is the href's path as the server wrote it.
+func requestPath(href string) string {
+	if u, err := url.Parse(href); err == nil && u.Host != "" {
+		return u.EscapedPath()
+	}
+	return href
+}
+
+func decodedPath(href string) (string, error) {
+	path, err := url.PathUnescape(requestPath(href))
+	if err != nil {
+		return "", fmt.Errorf("decoding href %s: %w", href, err)
+	}
+	return path, nil
+}
