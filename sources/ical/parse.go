@@ -26,6 +26,7 @@ type component struct {
 // parse reads a text leniently: bad lines are passed over, missing ENDs implied, and noted.
 func parse(text string, wanted []string) calendar {
 	p := parser{wanted: wanted}
+	p.stack = p.frames[:0]
 	switch {
 	case len(text) > MaxBody:
 		p.cal.notes.add(0, strconv.Itoa(len(text))+" bytes are more than are read ("+strconv.Itoa(MaxBody)+")")
@@ -35,7 +36,7 @@ func parse(text string, wanted []string) calendar {
 		return p.cal
 	}
 	p.lines = newLines(text)
-	p.props = make([]property, 0, min(len(text)/32+4, 1<<16))
+	p.props = make([]property, 0, min(len(text)/48+4, 1<<16))
 	p.params = make([]param, 0, 16)
 	for p.lines.next() {
 		p.take()
@@ -67,6 +68,7 @@ type parser struct {
 	wanted   []string
 	lines    lines
 	stack    []frame
+	frames   [MaxDepth]frame // the stack's
 	overflow int // BEGINs beyond MaxDepth
 	cal      calendar
 	seen     bool // a VCALENDAR

@@ -84,12 +84,14 @@ type event struct {
 
 // ptr returns a pointer to s; the first ones cost no allocation.
 func (e *event) ptr(s string) *string {
-	if e.used == len(e.slots) {
-		return &s
+	var p *string
+	if e.used < len(e.slots) {
+		p = &e.slots[e.used]
+		e.used++
+	} else {
+		p = new(string)
 	}
-	p := &e.slots[e.used]
 	*p = s
-	e.used++
 	return p
 }
 

@@ -50,10 +50,21 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("rows differ from %s; got\n%s", golden, got)
+				t.Errorf("rows differ from %s at %s", golden, difference(got, want))
 			}
 		})
 	}
+}
+
+// difference is the first line in which texts differ.
+func difference(got, want []byte) string {
+	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d: got %s, want %s", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("its end: got %d lines, want %d", len(g), len(w))
 }
 
 // pretty writes rows without what is null, empty or the same in all, one field a line.

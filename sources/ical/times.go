@@ -38,7 +38,13 @@ func (b *builder) when(to *when, p *property) bool {
 	if to.form != 0 {
 		return false
 	}
+	tzid := p.param(goical.ParamTimezoneID)
 	w, ok := parseWhen(strings.TrimSpace(p.value))
+	if i := strings.LastIndexByte(p.value, ':'); !ok && tzid != "" && i >= 0 {
+		// A TZID with a colon should stand in quotes: TZID=(UTC+01:00) Berlin:20260602T100000
+		tzid += ":" + p.value[:i]
+		w, ok = parseWhen(strings.TrimSpace(p.value[i+1:]))
+	}
 	if !ok {
 		b.notes.add(p.number, p.name+": not a time: "+shown(p.value))
 		return false
@@ -46,7 +52,7 @@ func (b *builder) when(to *when, p *property) bool {
 	if w.form != date && strings.EqualFold(p.param(goical.ParamValue), string(goical.ValueDate)) {
 		w = when{form: date, wall: w.wall - mod(w.wall, day)}
 	}
-	if tzid := p.param(goical.ParamTimezoneID); tzid != "" && w.form == floating {
+	if tzid != "" && w.form == floating {
 		zone := b.zones.find(tzid)
 		if w = w.in(zone, clean(tzid)); zone == nil {
 			b.notes.add(p.number, p.name+": nothing says what time zone "+shown(tzid)+" is")

@@ -93,42 +93,70 @@ func (w when) in(z *tz, name string) when {
 	return w
 }
 
-// local writes the wall time, or the day.
-func (w when) local() string {
-	if w.form == date {
-		return format(w.wall, "2006-01-02")
-	}
-	return format(w.wall, "2006-01-02T15:04:05")
+// style says how a time is written.
+type style struct {
+	dash, t, colon, z string
+	day               bool // without the clock
 }
 
-// instant writes the time in UTC, "" where it is not known.
+var (
+	localDay   = style{dash: "-", day: true}
+	localTime  = style{dash: "-", t: "T", colon: ":"}
+	rfc3339    = style{dash: "-", t: "T", colon: ":", z: "Z"}
+	basicDay   = style{day: true}
+	basicLocal = style{t: "T"}
+	basicUTC   = style{t: "T", z: "Z"}
+)
+
+// local writes the wall time, or the day; "" where its year has not four digits.
+func (w when) local() string {
+	if w.form == date {
+		return write(w.wall, &localDay)
+	}
+	return write(w.wall, &localTime)
+}
+
+// instant writes the time in UTC as RFC 3339 has it, "" where it is not known.
 func (w when) instant() string {
 	if !w.has {
 		return ""
 	}
-	return format(w.utc, rfc3339)
+	return write(w.utc, &rfc3339)
 }
 
 // basic writes the time as a RECURRENCE-ID names its row: in UTC where it has an instant.
 func (w when) basic() string {
 	switch {
 	case w.form == date:
-		return format(w.wall, "20060102")
+		return write(w.wall, &basicDay)
 	case w.has:
-		return format(w.utc, "20060102T150405Z")
+		return write(w.utc, &basicUTC)
 	}
-	return format(w.wall, "20060102T150405")
+	return write(w.wall, &basicLocal)
 }
 
-const rfc3339 = "2006-01-02T15:04:05Z"
-
-// format writes seconds since 1970; "" beyond the years that can be written.
-func format(sec int64, layout string) string {
+// write writes seconds since 1970, "" where the year has not four digits.
+func write(sec int64, s *style) string {
 	if sec < firstSecond || sec > lastSecond {
 		return ""
 	}
-	return time.Unix(sec, 0).UTC().Format(layout)
+	t := time.Unix(sec, 0).UTC()
+	y, mo, d := t.Date()
+	var buf [24]byte
+	b := two(two(buf[:0], y/100), y%100)
+	b = two(append(b, s.dash...), int(mo))
+	b = two(append(b, s.dash...), d)
+	if s.day {
+		return string(b)
+	}
+	h, mi, sc := t.Clock()
+	b = two(append(b, s.t...), h)
+	b = two(append(b, s.colon...), mi)
+	b = two(append(b, s.colon...), sc)
+	return string(append(b, s.z...))
 }
+
+func two(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // duration is a DURATION (RFC 5545 3.3.6): days are nominal, seconds exact.
 type duration struct {
@@ -195,20 +223,18 @@ func (w when) plus(d duration) when {
 		w.wall += d.seconds / day * day
 		return w
 	}
-	switch {
-	case w.form == zoned && w.zone != nil:
+	if w.form == zoned && w.zone != nil {
 		if d.days != 0 {
 			w.utc = w.zone.utc(w.wall)
 		}
-		if d.seconds == 0 && d.days != 0 {
-			return w
+		if d.seconds != 0 {
+			w.utc += d.seconds
+			o, _ := w.zone.near(w.wall)
+			w.wall = w.utc + int64(o.at(w.utc))
 		}
-		w.utc += d.seconds
-		o, _ := w.zone.near(w.wall)
-		w.wall = w.utc + int64(o.at(w.utc))
-	default:
-		w.wall += d.seconds
-		w.utc += d.days*day + d.seconds
+		return w
 	}
+	w.wall += d.seconds
+	w.utc += d.days*day + d.seconds
 	return w
 }

@@ -129,18 +129,18 @@ func resolve(tzid string) *tz {
 
 // ianaName is the IANA name that s may mean, "" where its form excludes one.
 func ianaName(s string) string {
+	switch strings.ToLower(s) {
+	case "", "local", "localtime", "posixrules", "factory", "leapseconds":
+		return ""
+	case "z", "utc":
+		return "UTC"
+	}
 	if name := windowsName(s); name != "" {
 		return name
 	}
 	s = strings.ReplaceAll(s, " ", "_")
 	if name, ok := anyCase().iana[strings.ToLower(s)]; ok {
 		return name
-	}
-	switch strings.ToLower(s) {
-	case "", "local", "localtime", "posixrules", "factory", "leapseconds":
-		return ""
-	case "z", "utc", "etc/utc":
-		return "UTC"
 	}
 	if strings.HasPrefix(s, "right/") || strings.HasPrefix(s, "posix/") {
 		return ""
