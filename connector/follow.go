@@ -21,7 +21,7 @@ type follower struct {
 	emptied bool   // they have been
 
 	seen   string // the hint that the last good pass began after
-	looked bool   // a pass has ended well since the start
+	looked bool   // a pass has ended well since the start, or since the collection came back
 	again  bool   // one more look at the next poll: the hint is a coarse time
 }
 
@@ -40,7 +40,7 @@ func (f *follower) show(h Hint, configHash string) {
 // vanish tells that the collection is known to be gone.
 func (f *follower) vanish() {
 	f.mu.Lock()
-	f.listed, f.gone = false, true
+	f.listed, f.gone, f.looked = false, true, false
 	f.mu.Unlock()
 	f.rouse()
 }
@@ -48,7 +48,7 @@ func (f *follower) vanish() {
 // miss tells that the home no longer lists the collection: until more is known, nothing is asked of it.
 func (f *follower) miss() {
 	f.mu.Lock()
-	f.listed = false
+	f.listed, f.looked = false, false // back with the hint that it had, it may still be another
 	f.mu.Unlock()
 }
 

@@ -466,7 +466,7 @@ func TestRemovalCutShort(t *testing.T) {
 
 // Seeded histories with every kind of trouble: what is published always folds to what the source holds.
 func TestRandomHistories(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(250) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { history(t, seed) })
 	}
 }

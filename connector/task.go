@@ -3,6 +3,8 @@ package connector
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,13 +165,7 @@ func (t *task) stale() bool {
 	return t.pendingOffset != nil && time.Since(time.UnixMilli(t.cp.Offset.CommittedMs)) >= tokenDelay
 }
 
-func (t *task) unreadIDs() []string {
-	ids := make([]string, 0, len(t.unread))
-	for id := range t.unread {
-		ids = append(ids, id)
-	}
-	return ids
-}
+func (t *task) unreadIDs() []string { return slices.Sorted(maps.Keys(t.unread)) }
 
 // reconcileDue tells whether a full comparison is due. Streams that list at every poll need none.
 func (t *task) reconcileDue() bool {

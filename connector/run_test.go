@@ -1,0 +1,361 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// world is a whole connector over one account, in fake time.
+type world struct {
+	t      *testing.T
+	up     *upstream
+	ledger *memLedger
+	obs    *recorder
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// recorder keeps the last status of each stream, and every condition it went through.
+type recorder struct {
+	mu     sync.Mutex
+	last   map[Stream]Status
+	path   map[Stream][]Condition
+	resets int
+}
+
+func (r *recorder) Stream(s Status) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last[s.Stream].Condition != s.Condition {
+		r.path[s.Stream] = append(r.path[s.Stream], s.Condition)
+	}
+	r.last[s.Stream] = s
+}
+func (r *recorder) Published(Stream, map[string]int) {}
+func (r *recorder) Reset(Stream, string)             { r.mu.Lock(); r.resets++; r.mu.Unlock() }
+func (r *recorder) Account(string, string, error)    {}
+
+func (r *recorder) status(s Stream) Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[s]
+}
+
+const pollEvery = 10 * time.Second
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, up: newUpstream(), ledger: newMemLedger(), obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
+}
+
+func (w *world) start() {
+	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
+	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
+	c := New(cfg, []Source{source}, map[int32]Ledger{0: w.ledger}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop, w.ended = stop, make(chan error, 1)
+	go func() { w.ended <- c.Run(ctx) }()
+	w.t.Cleanup(stop) // where a check has ended the test
+}
+
+func (w *world) end() {
+	w.stop()
+	if err := <-w.ended; err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// polls lets n poll intervals pass.
+func (w *world) polls(n int) {
+	time.Sleep(time.Duration(n)*pollEvery + pollEvery/2)
+	synctest.Wait()
+}
+
+func (w *world) check(collections ...string) {
+	w.t.Helper()
+	for _, name := range collections {
+		f := fold(w.t, w.ledger.log, name)
+		if want := w.up.rows(name); !maps.Equal(f.rows, want) {
+			w.t.Fatalf("%s: fold %v, source %v\n%s", name, f.rows, want, strings.Join(f.ops, "\n"))
+		}
+	}
+}
+
+// calendars folds the rows of the calendars stream.
+func (w *world) calendars() map[string]bool {
+	rows := map[string]bool{}
+	for _, r := range w.ledger.log {
+		if !strings.HasSuffix(r.Topic, ".calendars") || len(r.Headers) == 0 || r.Headers[0].Key != "calcdc.op" {
+			continue
+		}
+		_, name, _ := strings.Cut(string(r.Key), `"collection":"`)
+		name = strings.TrimSuffix(name, `"}`)
+		rows[name] = string(r.Headers[0].Value) != opDelete
+		if !rows[name] {
+			delete(rows, name)
+		}
+	}
+	return rows
+}
+
+func events(collection string) Stream { return Stream{"work", memAccount, collection, Events} }
+
+func TestFollowsAnAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.up.add("/a/"), w.up.add("/b/")
+		w.up.put(a, "1", "=1")
+		w.up.put(b, "1", "=1,x=2")
+		w.start()
+		w.polls(1)
+		w.check("/a/", "/b/")
+		w.up.put(a, "1", "=2")
+		c := w.up.add("/c/")
+		w.up.put(c, "1", "=1")
+		w.polls(2)
+		w.check("/a/", "/b/", "/c/")
+		if got := w.calendars(); len(got) != 3 {
+			t.Fatalf("calendars %v", got)
+		}
+		w.end()
+	})
+}
+
+func TestIdlePollIsOneRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 20 {
+			w.up.put(w.up.add(fmt.Sprintf("/c%d/", i)), "1", "=1")
+		}
+		w.start()
+		w.polls(2)
+		home, list, commits := w.up.calls["home"], w.up.calls["list"], w.ledger.commits
+		w.polls(100)
+		if w.up.calls["list"] != list || w.ledger.commits != commits {
+			t.Errorf("idle polls listed %d times and committed %d times", w.up.calls["list"]-list, w.ledger.commits-commits)
+		}
+		if n := w.up.calls["home"] - home; n < 95 || n > 110 {
+			t.Errorf("%d home listings in 100 intervals", n)
+		}
+		w.end()
+	})
+}
+
+func TestCollectionGoesAfterTwoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.up.put(w.up.add("/b/"), "1", "=1")
+		w.start()
+		w.polls(1)
+		w.up.drop("/a/")
+		looks := w.up.looks
+		w.polls(5)
+		w.check("/a/", "/b/")
+		if got := w.calendars(); len(got) != 1 || !got["/b/"] {
+			t.Fatalf("calendars %v", got)
+		}
+		if n := w.up.looks - looks; n != goneAfterPolls {
+			t.Errorf("looked %d times", n)
+		}
+		if s := w.obs.status(events("/a/")); s.Condition != Vanished || s.Rows != 0 {
+			t.Errorf("status %+v", s)
+		}
+		c := w.up.add("/a/")
+		w.up.put(c, "2", "=1")
+		w.polls(2)
+		w.check("/a/")
+		if s := w.obs.status(events("/a/")); s.Condition != Following || s.Epoch != 2 {
+			t.Errorf("status %+v", s)
+		}
+		w.end()
+	})
+}
+
+func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.start()
+		w.polls(1)
+		w.up.lookAs["/a/"] = Forbidden
+		w.up.drop("/a/")
+		time.Sleep(50 * time.Minute)
+		if f := fold(t, w.ledger.log, "/a/"); len(f.rows) != 1 {
+			t.Fatal("deleted within the hour")
+		}
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		w.check("/a/")
+		w.end()
+	})
+}
+
+func TestHomeThatFailsDeletesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.start()
+		w.polls(1)
+		w.up.before = func(kind string, _ int) error {
+			if kind == "home" {
+				return errors.New("404")
+			}
+			return nil
+		}
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		w.check("/a/")
+		if s := w.obs.status(Stream{"work", memAccount, "", Calendars}); s.Condition != Failing || s.Err == "" {
+			t.Errorf("status %+v", s)
+		}
+		w.up.before = nil
+		w.up.put(w.up.collections["/a/"], "2", "=1")
+		w.polls(8)
+		w.check("/a/")
+		w.end()
+	})
+}
+
+func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a, b := w.up.add("/a/"), w.up.add("/b/")
+		w.up.put(a, "1", "=1")
+		w.ledger.fault = nil
+		w.up.forbid["bad"] = true
+		w.up.put(b, "bad", "=1")
+		w.start()
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		w.check("/a/")
+		if s := w.obs.status(events("/b/")); s.Condition != Failing || s.Failures == 0 || s.RetryAt.IsZero() {
+			t.Errorf("status %+v", s)
+		}
+		w.end()
+	})
+}
+
+func TestUnknownOutcomeLoadsAgain(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		t.Run(fmt.Sprint(applied), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				a := w.up.add("/a/")
+				for i := range 20 {
+					w.up.put(a, fmt.Sprint(i), "=1")
+				}
+				w.ledger.fault = func(n int) (bool, error) {
+					if n%3 == 0 {
+						return applied, errLost
+					}
+					return true, nil
+				}
+				w.start()
+				w.polls(6)
+				w.ledger.mu.Lock()
+				w.ledger.fault = nil
+				w.ledger.mu.Unlock()
+				w.polls(10)
+				w.check("/a/")
+				if w.ledger.loads < 2 {
+					t.Error("it must load again")
+				}
+				w.end()
+			})
+		})
+	}
+}
+
+func TestFencedTwiceWithinAMinuteEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.ledger.fault = func(int) (bool, error) { return false, fmt.Errorf("90: %w", ErrFenced) }
+		w.start()
+		err := <-w.ended
+		if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "another process with this name") {
+			t.Fatalf("got %v", err)
+		}
+		w.stop()
+	})
+}
+
+func TestFencedOnceGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.up.add("/a/")
+		w.up.put(a, "1", "=1")
+		w.start()
+		w.polls(1)
+		w.ledger.mu.Lock()
+		at := w.ledger.commits + 1
+		w.ledger.fault = func(n int) (bool, error) {
+			if n == at {
+				return false, ErrFenced
+			}
+			return true, nil
+		}
+		w.ledger.mu.Unlock()
+		w.up.put(a, "2", "=1")
+		w.polls(3)
+		w.check("/a/")
+		w.end()
+	})
+}
+
+// A removal cut short by the end of the process goes on in the next, without looking twice again.
+func TestRemovalGoesOnAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.up.add("/a/")
+		for i := range sweepPage + 5 {
+			w.up.put(a, fmt.Sprintf("%04d", i), "=1")
+		}
+		w.start()
+		w.polls(1)
+		w.up.drop("/a/")
+		w.ledger.mu.Lock()
+		removals := 0
+		w.ledger.fault = func(int) (bool, error) {
+			if removals++; removals > 1 {
+				return false, errLost
+			}
+			return true, nil
+		}
+		w.ledger.mu.Unlock()
+		w.polls(3)
+		w.end()
+		w.ledger.fault = nil
+		looks := w.up.looks
+		w.start()
+		w.polls(2)
+		w.check("/a/")
+		if len(w.calendars()) != 0 {
+			t.Errorf("calendars %v", w.calendars())
+		}
+		_ = looks
+		w.end()
+	})
+}
+
+func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
+	f := &follower{task: &task{unread: map[string]struct{}{}}}
+	f.want = Hint{Value: "1000", Coarse: true}
+	f.note(f.want)
+	if !f.moved() {
+		t.Fatal("one more look at the next poll")
+	}
+	f.note(f.want)
+	if f.moved() {
+		t.Fatal("then it is quiet")
+	}
+}
