@@ -35,7 +35,7 @@ type Query struct {
 	Token string
 	// Needs tells whether the body of a listed resource is wanted, given its ETag ("" where the server has none).
 	// A resource that is not needed is reported as Listed. It is called for listings only: what a delta lists is
-	// always fetched.
+	// always fetched. The call may come from another goroutine than the one that takes the pages, until Poll ends.
 	Needs func(id, etag string) bool
 	// Fresh says that Needs will want every body, or nearly, as in a snapshot: the listing may as well bring them.
 	Fresh bool

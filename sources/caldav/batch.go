@@ -1,0 +1,134 @@
+package caldav
+
+import (
+	"context"
+	"slices"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// batch gathers what a listing shows until it is worth a job.
+type batch struct {
+	poll    *poll
+	entries []entry
+	fetches int
+	bodies  int
+	bytes   int
+}
+
+// entry is a member that is known already, or has its body here, or needs it fetched.
+type entry struct {
+	member
+	done  connector.Resource
+	here  *response
+	fetch bool
+}
+
+func (b *batch) known(r connector.Resource) error {
+	b.entries = append(b.entries, entry{done: r})
+	return b.full()
+}
+
+func (b *batch) body(m member, r *response) error {
+	b.entries = append(b.entries, entry{member: m, here: r})
+	b.bodies++
+	b.bytes += len(r.data)
+	return b.full()
+}
+
+func (b *batch) fetch(m member) error {
+	b.entries = append(b.entries, entry{member: m, fetch: true})
+	b.fetches++
+	return b.full()
+}
+
+// full makes a job of what is enough for one.
+func (b *batch) full() error {
+	if len(b.entries) < maxPage && b.fetches < fetchBatch && b.bodies < fetchBatch && b.bytes < batchBytes {
+		return nil
+	}
+	return b.flush()
+}
+
+// flush makes a job of what there is. Bodies are parsed and fetched in the job, beside others.
+func (b *batch) flush() error {
+	entries, p := b.entries, b.poll
+	if len(entries) == 0 {
+		return nil
+	}
+	fetches, bodies := b.fetches, b.bodies
+	*b = batch{poll: p}
+	switch {
+	case fetches > 0:
+		return p.work(p.account.client.fetches, func(ctx context.Context, emit func(chunk) error) error {
+			return p.resolve(ctx, entries, emit)
+		})
+	case bodies > 0:
+		return p.work(p.cpu, func(ctx context.Context, emit func(chunk) error) error {
+			return p.resolve(ctx, entries, emit)
+		})
+	}
+	c := chunk{resources: make([]connector.Resource, len(entries))}
+	for i, e := range entries {
+		c.resources[i] = e.done
+	}
+	return p.add(c)
+}
+
+// resolve turns entries into resources and emits them, in order unless they are too large to be held together.
+func (p *poll) resolve(ctx context.Context, entries []entry, emit func(chunk) error) error {
+	out := results{emit: emit}
+	f := fetcher{poll: p, ctx: ctx, out: &out, want: map[string]int{}, entries: entries}
+	for i, e := range entries {
+		var err error
+		switch {
+		case e.fetch:
+			f.want[e.id] = i
+		case e.here != nil:
+			err = out.put(i, p.bodied(e.member, e.here), len(e.here.data))
+			entries[i].here = nil
+		default:
+			err = out.put(i, e.done, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := f.run(); err != nil {
+		return err
+	}
+	return out.flush()
+}
+
+// results holds resources until they make a chunk, and sorts them by position.
+type results struct {
+	emit  func(chunk) error
+	held  []placed
+	bytes int
+}
+
+type placed struct {
+	at  int
+	res connector.Resource
+}
+
+func (r *results) put(at int, res connector.Resource, bytes int) error {
+	r.held = append(r.held, placed{at, res})
+	if r.bytes += bytes; r.bytes < pageBytes {
+		return nil
+	}
+	return r.flush()
+}
+
+func (r *results) flush() error {
+	if len(r.held) == 0 {
+		return nil
+	}
+	slices.SortFunc(r.held, func(a, b placed) int { return a.at - b.at })
+	c := chunk{resources: make([]connector.Resource, len(r.held)), bytes: r.bytes}
+	for i, h := range r.held {
+		c.resources[i] = h.res
+	}
+	r.held, r.bytes = nil, 0
+	return r.emit(c)
+}

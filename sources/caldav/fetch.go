@@ -1,0 +1,245 @@
+package caldav
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// fetcher gets the bodies of one job's members.
+type fetcher struct {
+	*poll
+	ctx     context.Context
+	out     *results
+	entries []entry
+	want    map[string]int // positions in entries, by id
+}
+
+func (f *fetcher) run() error {
+	if len(f.want) == 0 {
+		return nil
+	}
+	ms := make([]member, 0, len(f.want))
+	for i, e := range f.entries {
+		if e.fetch && f.want[e.id] == i { // one that is listed twice is fetched once
+			ms = append(ms, e.member)
+		}
+	}
+	return f.fetch(ms)
+}
+
+func (f *fetcher) put(m member, res connector.Resource, bytes int) error {
+	return f.out.put(f.want[m.id], res, bytes)
+}
+
+// fetch gets ms by multiget. Where the server refuses them all for one of them (sabre/dav 1.8 answers 404 for one
+// that is missing), it is found by halving.
+func (f *fetcher) fetch(ms []member) error {
+	if f.account.byGet() {
+		return f.each(ms, f.get)
+	}
+	left, err := f.multiget(ms)
+	if err == nil {
+		return f.each(left, func(m member) error { return f.put(m, missing(m), 0) })
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Status == 0 {
+		return err
+	}
+	switch {
+	case e.Precondition == supportedReport || e.Status == http.StatusMethodNotAllowed || e.Status == http.StatusNotImplemented:
+		f.account.setByGet()
+		return f.each(ms, f.get)
+	case !slices.Contains([]int{http.StatusNotFound, http.StatusGone, http.StatusBadRequest, http.StatusInternalServerError}, e.Status):
+		return err
+	}
+	if err := f.probed.once(f.ctx, f.poll); err != nil {
+		return err // it is not about one of them
+	}
+	if len(ms) == 1 {
+		return f.get(ms[0])
+	}
+	if err := f.fetch(ms[:len(ms)/2]); err != nil {
+		return err
+	}
+	return f.fetch(ms[len(ms)/2:])
+}
+
+func (f *fetcher) each(ms []member, do func(member) error) error {
+	for _, m := range ms {
+		if err := do(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// multiget sends one request and puts what it answers; left are the members that the answer leaves out, as DAViCal
+// and Google do with those that are missing.
+func (f *fetcher) multiget(ms []member) (left []member, err error) {
+	hrefs := make([]string, len(ms))
+	byID := make(map[string]member, len(ms))
+	for i, m := range ms {
+		hrefs[i], byID[m.id] = m.href, m
+	}
+	ans, err := f.account.client.do(f.ctx, request{method: "REPORT", url: f.place.url, depth: "1", body: multiget(hrefs, true), want: http.StatusMultiStatus})
+	if err != nil {
+		return nil, err
+	}
+	defer ans.Close()
+	odd, err := f.answers(ans, byID)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range ms {
+		if _, ok := byID[m.id]; ok {
+			left = append(left, m)
+		}
+	}
+	return left, f.each(odd, f.get)
+}
+
+// answers puts what an answer says of byID's members and takes them out of it; odd are those of which it says
+// nothing clear.
+func (f *fetcher) answers(ans *answer, byID map[string]member) (odd []member, err error) {
+	ms, err := newMultistatus(ans.body, ans.Header.Get("Content-Type"), f.account.cfg.MaxBody)
+	if err != nil {
+		return nil, f.account.unread(f.ctx, ans, err)
+	}
+	for {
+		r, err := ms.next()
+		if errors.Is(err, io.EOF) {
+			return odd, nil
+		}
+		if err != nil {
+			return nil, f.account.unread(f.ctx, ans, err)
+		}
+		raw, _ := resolve(ans.url, r.href)
+		m, ok := byID[normalise(raw)]
+		if !ok {
+			continue
+		}
+		delete(byID, m.id)
+		if unclear(r) {
+			odd = append(odd, m)
+		} else if err := f.one(m, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unclear tells an answer that is neither a body nor a refusal.
+func unclear(r *response) bool {
+	return !r.hasData && r.status/100 != 4 && r.status/100 != 5 && (r.dataStatus == 0 || r.dataStatus == http.StatusNotFound)
+}
+
+// one puts what a response says of m.
+func (f *fetcher) one(m member, r *response) error {
+	if r.etag != "" {
+		m.etag = r.etag
+	}
+	switch {
+	case r.hasData:
+		return f.put(m, f.bodied(m, r), len(r.data))
+	case r.status == http.StatusNotFound || r.status == http.StatusGone:
+		return f.put(m, missing(m), 0)
+	}
+	return f.put(m, f.failed(m, refusal(max(r.status, r.dataStatus))), 0)
+}
+
+func refusal(status int) error {
+	return fmt.Errorf("the server answers %d %s", status, http.StatusText(status))
+}
+
+// get asks for one body by GET.
+func (f *fetcher) get(m member) error {
+	ans, err := f.account.client.do(f.ctx, request{method: http.MethodGet, url: address(f.place.url, m.href), want: http.StatusOK})
+	if err != nil {
+		return f.refused(m, err)
+	}
+	defer ans.Close()
+	body, err := io.ReadAll(io.LimitReader(ans.body, int64(f.account.cfg.MaxBody)+1))
+	if err != nil {
+		return f.account.unread(f.ctx, ans, malformed(err))
+	}
+	if v := ans.Header.Get("ETag"); v != "" {
+		m.etag = v
+	}
+	r := &response{data: body, tooLong: len(body) > f.account.cfg.MaxBody}
+	return f.put(m, f.bodied(m, r), len(body))
+}
+
+// refused decides what an error of a GET means: that there is nothing, that this one is refused, or that nothing
+// works.
+func (f *fetcher) refused(m member, err error) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Status == 0 {
+		return err
+	}
+	switch e.Status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return err
+	}
+	if err := f.probed.once(f.ctx, f.poll); err != nil {
+		return err
+	}
+	if e.Status == http.StatusNotFound || e.Status == http.StatusGone {
+		return f.put(m, missing(m), 0)
+	}
+	return f.put(m, f.failed(m, err), 0)
+}
+
+// fetchPending adds jobs for what was pending and has not been listed.
+func (p *poll) fetchPending() error {
+	b := batch{poll: p}
+	for _, id := range p.query.Pending {
+		if !p.pending[id] {
+			continue
+		}
+		delete(p.pending, id)
+		if _, in := p.place.member(id); !in {
+			continue
+		}
+		if err := b.fetch(member{id: id, href: id}); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+// probe asks at most once in a poll whether the collection itself is well.
+type probe struct {
+	mu   sync.Mutex
+	well bool
+}
+
+func (pr *probe) once(ctx context.Context, p *poll) error {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if pr.well {
+		return nil
+	}
+	if _, err := p.account.self(ctx, p.place, "d:resourcetype"); err != nil {
+		return err
+	}
+	pr.well = true
+	return nil
+}
+
+func (a *Account) byGet() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.getOnly
+}
+
+func (a *Account) setByGet() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.getOnly = true
+}

@@ -1,0 +1,168 @@
+package caldav
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+
+	"github.com/calcdc/calcdc/connector"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	pageBytes  = 4 << 20 // of bodies in a page
+	batchBytes = 1 << 20 // of bodies in one job
+	fetchBatch = 100     // hrefs in one multiget
+)
+
+// chunk is a part of a job's result: resources in order, or what ends an answer.
+type chunk struct {
+	resources []connector.Resource
+	bytes     int // of their bodies
+	mark      *mark
+	err       error
+}
+
+// mark stands at the end of an answer that was read completely.
+type mark struct {
+	token   string
+	last    bool
+	listing bool
+}
+
+// job is a piece of work whose result comes later, in chunks; jobs' results are taken in the order of the jobs.
+type job chan chunk
+
+// pipeline lets one goroutine list, several fetch and parse, and the caller consume, all at once and within bounds:
+// so many jobs ahead, each holding at most about a page.
+type pipeline struct {
+	ctx  context.Context
+	jobs chan job
+	cpu  *semaphore.Weighted // parsing without a request
+	wg   sync.WaitGroup
+}
+
+// run calls list in a goroutine, which adds jobs, and yields pages until the last, an error, or the caller's
+// break. It returns when everything it started has ended.
+func run(ctx context.Context, ahead int, list func(*pipeline) error, yield func(connector.Page, error) bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &pipeline{ctx: ctx, jobs: make(chan job, ahead), cpu: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
+	p.wg.Go(func() {
+		defer close(p.jobs)
+		if err := list(p); err != nil {
+			p.add(chunk{err: err})
+		}
+	})
+	defer p.wg.Wait()
+	defer cancel()
+	p.collect(yield)
+}
+
+// add puts a result that is at hand in its place.
+func (p *pipeline) add(c chunk) error {
+	j := make(job, 1)
+	j <- c
+	close(j)
+	return p.put(j)
+}
+
+// work adds a job that runs beside others once sem has room; weight is taken from it before work returns, so the
+// first job in line never waits for a later one.
+func (p *pipeline) work(sem *semaphore.Weighted, f func(ctx context.Context, emit func(chunk) error) error) error {
+	if err := sem.Acquire(p.ctx, 1); err != nil {
+		return err
+	}
+	j := make(job, 1)
+	p.wg.Go(func() {
+		defer close(j)
+		emit := func(c chunk) error {
+			select {
+			case j <- c:
+				return nil
+			case <-p.ctx.Done():
+				return p.ctx.Err()
+			}
+		}
+		err := f(p.ctx, emit)
+		sem.Release(1)
+		if err != nil {
+			_ = emit(chunk{err: err}) // not taken: the caller has gone
+		}
+	})
+	return p.put(j)
+}
+
+func (p *pipeline) put(j job) error {
+	select {
+	case p.jobs <- j:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
+
+// collect takes results in order and yields them as pages.
+func (p *pipeline) collect(yield func(connector.Page, error) bool) {
+	b := pager{yield: yield}
+	for j := range p.jobs {
+		for c := range j {
+			if !b.take(c) {
+				return
+			}
+		}
+	}
+	if !b.done {
+		yield(connector.Page{}, p.why())
+	}
+}
+
+// why is the reason that the results ended without a mark.
+func (p *pipeline) why() error {
+	if err := context.Cause(p.ctx); err != nil {
+		return err
+	}
+	return errors.New("the listing ended without its end")
+}
+
+// pager cuts chunks into pages.
+type pager struct {
+	yield func(connector.Page, error) bool
+	page  connector.Page
+	bytes int
+	done  bool
+}
+
+// take adds a chunk; it returns false when nothing more is wanted.
+func (b *pager) take(c chunk) bool {
+	if c.err != nil {
+		b.done = true
+		b.yield(connector.Page{}, c.err)
+		return false
+	}
+	for len(c.resources) > 0 {
+		n := min(maxPage-len(b.page.Resources), len(c.resources))
+		if n == 0 || len(b.page.Resources) > 0 && b.bytes+c.bytes > pageBytes {
+			if !b.flush() {
+				return false
+			}
+			continue
+		}
+		b.page.Resources = append(b.page.Resources, c.resources[:n]...)
+		c.resources = c.resources[n:]
+		b.bytes += c.bytes
+		c.bytes = 0
+	}
+	if c.mark == nil {
+		return true
+	}
+	b.page.Token, b.page.Last, b.page.Listing = c.mark.token, c.mark.last, c.mark.listing
+	b.done = c.mark.last
+	return b.flush() && !b.done
+}
+
+func (b *pager) flush() bool {
+	page := b.page
+	b.page, b.bytes = connector.Page{}, 0
+	return b.yield(page, nil)
+}
