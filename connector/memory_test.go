@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"sync"
 )
 
@@ -90,6 +91,20 @@ func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {
 		}
 	}
 	return err
+}
+
+// records are what has been published.
+func (l *memLedger) records() []Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.log)
+}
+
+// count is how many commits were tried.
+func (l *memLedger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.commits
 }
 
 func (l *memLedger) apply(tx Transaction) {

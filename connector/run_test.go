@@ -82,7 +82,7 @@ func (w *world) polls(n int) {
 func (w *world) check(collections ...string) {
 	w.t.Helper()
 	for _, name := range collections {
-		f := fold(w.t, w.ledger.log, name)
+		f := fold(w.t, w.ledger.records(), name)
 		if want := w.up.rows(name); !maps.Equal(f.rows, want) {
 			w.t.Fatalf("%s: fold %v, source %v\n%s", name, f.rows, want, strings.Join(f.ops, "\n"))
 		}
@@ -92,7 +92,7 @@ func (w *world) check(collections ...string) {
 // calendars folds the rows of the calendars stream.
 func (w *world) calendars() map[string]bool {
 	rows := map[string]bool{}
-	for _, r := range w.ledger.log {
+	for _, r := range w.ledger.records() {
 		if !strings.HasSuffix(r.Topic, ".calendars") || len(r.Headers) == 0 || r.Headers[0].Key != "calcdc.op" {
 			continue
 		}
@@ -137,12 +137,12 @@ func TestIdlePollIsOneRequest(t *testing.T) {
 		}
 		w.start()
 		w.polls(2)
-		home, list, commits := w.up.calls["home"], w.up.calls["list"], w.ledger.commits
+		home, list, commits := w.up.count("home"), w.up.count("list"), w.ledger.count()
 		w.polls(100)
-		if w.up.calls["list"] != list || w.ledger.commits != commits {
-			t.Errorf("idle polls listed %d times and committed %d times", w.up.calls["list"]-list, w.ledger.commits-commits)
+		if w.up.count("list") != list || w.ledger.count() != commits {
+			t.Errorf("idle polls listed %d times and committed %d times", w.up.count("list")-list, w.ledger.count()-commits)
 		}
-		if n := w.up.calls["home"] - home; n < 95 || n > 110 {
+		if n := w.up.count("home") - home; n < 95 || n > 110 {
 			t.Errorf("%d home listings in 100 intervals", n)
 		}
 		w.end()
@@ -157,13 +157,13 @@ func TestCollectionGoesAfterTwoLooks(t *testing.T) {
 		w.start()
 		w.polls(1)
 		w.up.drop("/a/")
-		looks := w.up.looks
+		looks := w.up.count("look")
 		w.polls(5)
 		w.check("/a/", "/b/")
 		if got := w.calendars(); len(got) != 1 || !got["/b/"] {
 			t.Fatalf("calendars %v", got)
 		}
-		if n := w.up.looks - looks; n != goneAfterPolls {
+		if n := w.up.count("look") - looks; n != goneAfterPolls {
 			t.Errorf("looked %d times", n)
 		}
 		if s := w.obs.status(events("/a/")); s.Condition != Vanished || s.Rows != 0 {
@@ -186,10 +186,12 @@ func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.start()
 		w.polls(1)
+		w.up.mu.Lock()
 		w.up.lookAs["/a/"] = Forbidden
+		w.up.mu.Unlock()
 		w.up.drop("/a/")
 		time.Sleep(50 * time.Minute)
-		if f := fold(t, w.ledger.log, "/a/"); len(f.rows) != 1 {
+		if f := fold(t, w.ledger.records(), "/a/"); len(f.rows) != 1 {
 			t.Fatal("deleted within the hour")
 		}
 		time.Sleep(15 * time.Minute)
@@ -202,23 +204,24 @@ func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
 func TestHomeThatFailsDeletesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.up.put(w.up.add("/a/"), "1", "=1")
+		a := w.up.add("/a/")
+		w.up.put(a, "1", "=1")
 		w.start()
 		w.polls(1)
-		w.up.before = func(kind string, _ int) error {
+		w.up.fail(func(kind string, _ int) error {
 			if kind == "home" {
 				return errors.New("404")
 			}
 			return nil
-		}
+		})
 		time.Sleep(3 * time.Hour)
 		synctest.Wait()
 		w.check("/a/")
 		if s := w.obs.status(Stream{"work", memAccount, "", Calendars}); s.Condition != Failing || s.Err == "" {
 			t.Errorf("status %+v", s)
 		}
-		w.up.before = nil
-		w.up.put(w.up.collections["/a/"], "2", "=1")
+		w.up.fail(nil)
+		w.up.put(a, "2", "=1")
 		w.polls(8)
 		w.check("/a/")
 		w.end()
@@ -335,14 +338,16 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 		w.polls(3)
 		w.end()
 		w.ledger.fault = nil
-		looks := w.up.looks
+		looks := w.up.count("look")
 		w.start()
 		w.polls(2)
 		w.check("/a/")
 		if len(w.calendars()) != 0 {
 			t.Errorf("calendars %v", w.calendars())
 		}
-		_ = looks
+		if n := w.up.count("look") - looks; n != 0 {
+			t.Errorf("looked %d times: the removal was decided", n)
+		}
 		w.end()
 	})
 }

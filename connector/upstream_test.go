@@ -21,7 +21,6 @@ type upstream struct {
 	pageSize    int
 	polls       []Query
 	fetches     int
-	looks       int
 	lookAs      map[string]Presence            // answers of Look for collections that are not there: Gone by default
 	before      func(kind string, n int) error // called before each page ("page") and fetch ("fetch")
 	calls       map[string]int
@@ -99,6 +98,19 @@ func (u *upstream) call(kind string) error {
 		return nil
 	}
 	return before(kind, n)
+}
+
+func (u *upstream) fail(before func(kind string, n int) error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.before = before
+}
+
+// count is how often the kind of request was made.
+func (u *upstream) count(kind string) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.calls[kind]
 }
 
 func (u *upstream) Poll(ctx context.Context, q Query) iter.Seq2[Page, error] {
@@ -232,7 +244,6 @@ func (u *upstream) Look(_ context.Context, s Stream, ids []string) ([]Presence, 
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.looks++
 	out := make([]Presence, len(ids))
 	for i, id := range ids {
 		out[i] = Gone
