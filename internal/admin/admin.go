@@ -1,0 +1,180 @@
+// Package admin shows operators what a connector is doing: metrics for Prometheus, a health check, and a log line
+// for every change of a stream's state.
+//
+// Admin is told by the connector (it is its Observer) and by the Kafka client; it asks nobody, so scraping it costs
+// neither a calendar server nor a broker a request.
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// Admin observes a connector. Its methods may be called from many goroutines.
+type Admin struct {
+	version  string
+	log      hclog.Logger
+	registry *prometheus.Registry
+	metrics  metrics
+
+	mu       sync.Mutex
+	streams  map[connector.Stream]seen
+	accounts map[account]string // the error of the last look at the home; "" when well
+}
+
+type account struct{ source, name string }
+
+// seen is a stream's last status, and since when it has been observed.
+type seen struct {
+	connector.Status
+	since time.Time
+}
+
+// New makes an Admin of its own registry.
+func New(version string, log hclog.Logger) *Admin {
+	a := &Admin{version: version, log: log, registry: prometheus.NewRegistry(), metrics: newMetrics(),
+		streams: map[connector.Stream]seen{}, accounts: map[account]string{}}
+	a.metrics.register(a.registry, version)
+	a.registry.MustRegister(streams{a})
+	return a
+}
+
+// Stream implements connector.Observer.
+func (a *Admin) Stream(s connector.Status) {
+	a.mu.Lock()
+	before, known := a.streams[s.Stream]
+	now := seen{Status: s, since: before.since}
+	if !known {
+		now.since = time.Now()
+	}
+	a.streams[s.Stream] = now
+	a.mu.Unlock()
+	if s.Failures > before.Failures {
+		a.metrics.failures.WithLabelValues(streamLabels(s.Stream)...).Inc()
+	}
+	a.logStream(before.Status, s)
+}
+
+// logStream writes a line where something changed that an operator wants to know.
+func (a *Admin) logStream(before, now connector.Status) {
+	if before.Condition == now.Condition && before.Err == now.Err && before.Note == now.Note && before.Epoch == now.Epoch {
+		return
+	}
+	args := []any{"stream", now.Stream.String(), "state", string(now.Condition), "epoch", now.Epoch, "rows", now.Rows}
+	if before.Condition != "" && before.Condition != now.Condition {
+		args = append(args, "was", string(before.Condition))
+	}
+	if now.Unread > 0 {
+		args = append(args, "unread", now.Unread)
+	}
+	if now.Note != "" {
+		args = append(args, "note", now.Note)
+	}
+	if now.Err == "" {
+		a.log.Info("stream", args...)
+		return
+	}
+	args = append(args, "failures", now.Failures)
+	if !now.RetryAt.IsZero() {
+		args = append(args, "retry_in", time.Until(now.RetryAt).Round(time.Millisecond).String())
+	}
+	args = append(args, "error", now.Err)
+	if now.Condition == connector.Refusing {
+		a.log.Error("stream cannot go on", args...)
+		return
+	}
+	a.log.Warn("stream", args...)
+}
+
+// Published implements connector.Observer.
+func (a *Admin) Published(s connector.Stream, ops map[string]int) {
+	for op, n := range ops {
+		a.metrics.records.WithLabelValues(append(streamLabels(s), op)...).Add(float64(n))
+	}
+}
+
+// Reset implements connector.Observer.
+func (a *Admin) Reset(s connector.Stream, reason string) {
+	a.metrics.resets.WithLabelValues(append(streamLabels(s), reason)...).Inc()
+	a.log.Warn("stream is reset: everything is read again", "stream", s.String(), "reason", reason)
+}
+
+// Account implements connector.Observer.
+func (a *Admin) Account(source, name string, err error) {
+	key, text := account{source, name}, ""
+	if err != nil {
+		text = err.Error()
+		a.metrics.accountFailures.WithLabelValues(source, name).Inc()
+	}
+	a.mu.Lock()
+	before, known := a.accounts[key]
+	a.accounts[key] = text
+	a.mu.Unlock()
+	switch {
+	case text != "" && text != before:
+		a.log.Warn("account cannot be looked at", "account", source+"/"+name, "error", text)
+	case text == "" && (before != "" || !known):
+		a.log.Info("account is well", "account", source+"/"+name)
+	}
+}
+
+// Transaction tells of a transaction that was tried; it fits kafka.Config.OnTransaction.
+func (a *Admin) Transaction(records, bytes int, took time.Duration, err error) {
+	result := "committed"
+	if err != nil {
+		result = "failed"
+	}
+	a.metrics.transactions.WithLabelValues(result).Observe(took.Seconds())
+	if err == nil {
+		a.metrics.transactionRecords.Add(float64(records))
+		a.metrics.transactionBytes.Add(float64(bytes))
+	}
+}
+
+// Handler serves /metrics and /healthz.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", a.healthz)
+	return mux
+}
+
+// healthz says that the process lives and serves; whether it does its work is in the metrics.
+func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok", "version": a.version})
+}
+
+// Serve answers on ln until ctx ends, and closes it.
+func (a *Admin) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serving http: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil {
+		_ = srv.Close()
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving http: %w", err)
+	}
+	return nil
+}
