@@ -320,7 +320,7 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		a := w.up.add("/a/")
-		for i := range sweepPage + 5 {
+		for i := range (lanePages + 3) * sweepPage {
 			w.up.put(a, fmt.Sprintf("%04d", i), "=1")
 		}
 		w.start()
