@@ -79,3 +79,31 @@ func BenchmarkParse(b *testing.B) {
 		}
 	})
 }
+
+// TestLinear: memory a row does not grow with the number of overrides.
+func TestLinear(t *testing.T) {
+	allocs := func(n int) float64 {
+		body := series(n)
+		if got := len(Rows(object("a.ics"), body)); got != n+1 {
+			t.Errorf("%d rows of %d overrides", got, n)
+		}
+		return testing.AllocsPerRun(3, func() { Rows(object("a.ics"), body) }) / float64(n)
+	}
+	if few, many := allocs(50), allocs(5000); many > few+1 {
+		t.Errorf("%.1f allocations a row of 50, %.1f of 5,000", few, many)
+	}
+}
+
+// BenchmarkEncode is the part of Rows that writes and hashes a row.
+func BenchmarkEncode(b *testing.B) {
+	body := typical()
+	o := object("a.ics")
+	r := reader{object: &o, name: o.Name}
+	cal := parse(string(body), o.Components)
+	e := r.events(&cal)[0]
+	setRaw(&o, e, body, string(body))
+	b.ReportAllocs()
+	for b.Loop() {
+		e.row.Row(0)
+	}
+}

@@ -54,7 +54,7 @@ func (c *conference) find(e *connector.Event) string {
 }
 
 // maxLink is how much of a link is looked at, bytes.
-const maxLink = 4096
+const maxLink = 2048
 
 func isWeb(s string) bool { return strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://") }
 

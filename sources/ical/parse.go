@@ -69,7 +69,7 @@ type parser struct {
 	lines    lines
 	stack    []frame
 	frames   [MaxDepth]frame // the stack's
-	overflow int // BEGINs beyond MaxDepth
+	overflow int             // BEGINs beyond MaxDepth
 	cal      calendar
 	seen     bool // a VCALENDAR
 	excess   int  // components beyond MaxComponents

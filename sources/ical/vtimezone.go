@@ -221,11 +221,26 @@ const (
 	lastRuleYear  = 2100
 )
 
-// expand lists a yearly rule's wall times in those years. Other rules, and parts that multiply a day, describe no zone.
+// zoneRuleParts are what rules of zones consist of; others multiply the days and hours to look at.
+var zoneRuleParts = []string{"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYMONTH", "BYMONTHDAY", "BYDAY", "WKST"}
+
+// yearly tells whether a rule, in upper case, is one that describes a zone.
+func yearly(rule string) bool {
+	if len(rule) > 512 || !strings.Contains(rule, "FREQ=YEARLY") {
+		return false
+	}
+	for part := range strings.SplitSeq(rule, ";") {
+		if name, _, _ := strings.Cut(part, "="); !slices.Contains(zoneRuleParts, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// expand lists a yearly rule's wall times in those years, none for another rule.
 func expand(rule string, o *observance) []int64 {
-	upper := strings.ToUpper(rule)
-	if len(rule) > 512 || !strings.Contains(upper, "FREQ=YEARLY") || strings.Contains(upper, "BYHOUR") ||
-		strings.Contains(upper, "BYMINUTE") || strings.Contains(upper, "BYSECOND") {
+	upper := strings.ToUpper(strings.TrimSuffix(strings.TrimSpace(rule), ";"))
+	if !yearly(upper) {
 		return nil
 	}
 	option, err := rrule.StrToROption(upper)
