@@ -1,0 +1,207 @@
+package offsets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeKafka is a log in memory. Each commit is followed by a marker, which takes an offset.
+type fakeKafka struct {
+	mu    sync.Mutex
+	parts map[topicPartition]*fakePart
+	epoch int // of the newest producer
+	// ends, where set for a partition, are the answers of End, the last for good.
+	ends map[topicPartition][]int64
+	// badRead, where set, ends the next Read after so many records.
+	badRead int
+	reads   []string
+}
+
+type fakePart struct {
+	records []connector.Committed
+	next    int64
+}
+
+func newFakeKafka() *fakeKafka {
+	return &fakeKafka{parts: map[topicPartition]*fakePart{}, ends: map[topicPartition][]int64{}}
+}
+
+func (k *fakeKafka) part(topic string, partition int32) *fakePart {
+	tp := topicPartition{topic, partition}
+	if k.parts[tp] == nil {
+		k.parts[tp] = &fakePart{}
+	}
+	return k.parts[tp]
+}
+
+func (k *fakeKafka) append(recs []connector.Record) []int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	offsets := make([]int64, len(recs))
+	touched := map[*fakePart]bool{}
+	for i, r := range recs {
+		p := k.part(r.Topic, r.Partition)
+		offsets[i] = p.next
+		r.Key, r.Value = slices.Clone(r.Key), slices.Clone(r.Value)
+		p.records = append(p.records, connector.Committed{Record: r, Offset: p.next})
+		p.next++
+		touched[p] = true
+	}
+	for p := range touched {
+		p.next++
+	}
+	return offsets
+}
+
+// write adds a record as an operator would.
+func (k *fakeKafka) write(topic string, key, value string) {
+	r := connector.Record{Topic: topic, Key: []byte(key)}
+	if value != "" {
+		r.Value = []byte(value)
+	}
+	k.append([]connector.Record{r})
+}
+
+func (k *fakeKafka) Read(_ context.Context, topic string, partition int32, from, until int64) iter.Seq2[connector.Committed, error] {
+	k.mu.Lock()
+	recs := slices.Clone(k.part(topic, partition).records)
+	bad := k.badRead
+	k.badRead = 0
+	k.reads = append(k.reads, fmt.Sprintf("%s/%d %d-%d", topic, partition, from, until))
+	k.mu.Unlock()
+	return func(yield func(connector.Committed, error) bool) {
+		n := 0
+		for _, r := range recs {
+			if r.Offset < from || r.Offset >= until {
+				continue
+			}
+			if n++; n == bad {
+				yield(connector.Committed{}, errors.New("connection reset"))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+var errMissing = errors.New("no such topic")
+
+func (k *fakeKafka) End(_ context.Context, topic string, partition int32) (int64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	tp := topicPartition{topic, partition}
+	end := k.part(topic, partition).next
+	if answers := k.ends[tp]; len(answers) > 0 {
+		end = answers[0]
+		k.ends[tp] = answers[1:]
+		if len(answers) == 1 {
+			k.ends[tp] = answers
+		}
+	}
+	if end < 0 {
+		return 0, errMissing
+	}
+	return end, nil
+}
+
+// outcome is what becomes of a commit.
+type outcome int
+
+const (
+	committed         outcome = iota
+	committedAndError         // the answer is lost
+	lost                      // nothing is written
+	tooLarge                  // refused for its first record
+)
+
+// fakeProducer is one of several owners of a transactional id.
+type fakeProducer struct {
+	k      *fakeKafka
+	mu     sync.Mutex
+	epoch  int
+	broken bool
+	next   func(recs []connector.Record) outcome // of each commit; nil: committed
+	sent   [][]connector.Record
+}
+
+func (p *fakeProducer) Fence(context.Context) error {
+	p.k.mu.Lock()
+	p.k.epoch++
+	epoch := p.k.epoch
+	p.k.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch, p.broken = epoch, false
+	return nil
+}
+
+func (p *fakeProducer) Commit(_ context.Context, recs []connector.Record) ([]int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.k.mu.Lock()
+	current := p.k.epoch
+	p.k.mu.Unlock()
+	if p.broken {
+		return nil, errors.New("fence first")
+	}
+	if p.epoch != current {
+		p.broken = true
+		return nil, fmt.Errorf("producing: %w", connector.ErrFenced)
+	}
+	what := committed
+	if p.next != nil {
+		what = p.next(recs)
+	}
+	switch what {
+	case tooLarge:
+		return nil, fmt.Errorf("checking: %w", &connector.TooLargeError{Topic: recs[0].Topic, Key: recs[0].Key, Size: 9 << 20, Limit: 8 << 20})
+	case lost:
+		p.broken = true
+		return nil, errors.New("i/o timeout")
+	case committedAndError:
+		p.k.append(recs)
+		p.broken = true
+		return nil, errors.New("i/o timeout")
+	case committed:
+	}
+	p.sent = append(p.sent, recs)
+	return p.k.append(recs), nil
+}
+
+func dataTopic(s connector.Stream) string { return "cal." + s.Source + "." + string(s.Kind) }
+
+func testConfig() Config {
+	return Config{Name: "team", DataTopic: dataTopic, Keep: true, Missing: func(err error) bool { return errors.Is(err, errMissing) },
+		Partitions: func(context.Context, string) (int32, error) { return 6, nil }}
+}
+
+// newTestLedger is a ledger on k, not loaded yet.
+func newTestLedger(k *fakeKafka) (*Ledger, *fakeProducer) {
+	p := &fakeProducer{k: k}
+	return NewLedger(testConfig(), p, k, hclog.NewNullLogger()), p
+}
+
+// loaded is a new ledger on k with what it loads.
+func loaded(t *testing.T, k *fakeKafka) (*Ledger, map[connector.Stream]*connector.Checkpoint) {
+	t.Helper()
+	l, _ := newTestLedger(k)
+	all, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, all
+}

@@ -1,0 +1,220 @@
+package offsets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// Producer is a transactional id in the hands of its owner.
+type Producer interface {
+	// Fence makes this producer the only owner of its id and ends what an earlier one had left open.
+	Fence(ctx context.Context) error
+	// Commit makes recs visible whole or not at all and returns their offsets. It may be called at the same time by many. After
+	// a *connector.TooLargeError nothing was sent. After any other error the outcome is unknown, and every Commit fails
+	// until Fence has succeeded: offsets that are returned later must not be beyond a transaction in doubt.
+	Commit(ctx context.Context, recs []connector.Record) (offsets []int64, err error)
+}
+
+// Reader reads what was committed.
+type Reader interface {
+	// Read yields the committed records from ≤ offset < until in order, and ends once until has been passed. From 0 is the beginning
+	// of the partition. An error comes last, with a record that means nothing.
+	Read(ctx context.Context, topic string, partition int32, from, until int64) iter.Seq2[connector.Committed, error]
+	// End is the end of a partition as the broker reports it.
+	End(ctx context.Context, topic string, partition int32) (int64, error)
+}
+
+// Config says which partition a ledger keeps, and how.
+type Config struct {
+	Name      string // of the connector: the topics are <name>-offsets and <name>-state
+	Partition int32  // of both
+	DataTopic func(connector.Stream) string
+	Keep      bool // the rows' bodies, for events.before: full
+	// Missing tells whether an error of Reader.End says that the topic does not exist. Nil: none does.
+	Missing func(error) bool
+	// Partitions is how many partitions a data topic has. Only Reset needs it, for streams whose record is lost.
+	Partitions func(ctx context.Context, topic string) (int32, error)
+}
+
+// OffsetsTopic is the topic of the offsets of the connector name.
+func OffsetsTopic(name string) string { return name + "-offsets" }
+
+// StateTopic is the topic of the state of the connector name.
+func StateTopic(name string) string { return name + "-state" }
+
+// Ledger is one partition of <name>-offsets and of <name>-state. It implements connector.Ledger.
+type Ledger struct {
+	cfg  Config
+	p    Producer
+	r    Reader
+	log  hclog.Logger
+	fold *fold
+
+	commits sync.RWMutex // held shared by Commit, exclusively by Load
+
+	mu      sync.Mutex
+	doubt   error    // why nothing may be committed until Load
+	offsets position // how far the topics are folded
+	state   position
+}
+
+var _ connector.Ledger = (*Ledger)(nil)
+
+var errNotLoaded = errors.New("the ledger must be loaded first")
+
+// NewLedger makes a ledger; Load makes it the owner of its partition. p's transactional id is <name>-<partition>.
+func NewLedger(cfg Config, p Producer, r Reader, log hclog.Logger) *Ledger {
+	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, cfg.Keep), doubt: errNotLoaded}
+}
+
+// Load implements connector.Ledger. A *RecordError says that a topic holds a record that cannot be decoded.
+func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Checkpoint, error) {
+	if err := l.p.Fence(ctx); err != nil {
+		return nil, err
+	}
+	l.commits.Lock()
+	defer l.commits.Unlock()
+	// Invariant 4: the end of a log as a broker reports it is not trusted, our own record's offset is.
+	ends, err := l.p.Commit(ctx, []connector.Record{
+		{Topic: OffsetsTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
+		{Topic: StateTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("committing the barrier of partition %d: %w", l.cfg.Partition, err)
+	}
+	if len(ends) != 2 {
+		return nil, fmt.Errorf("committing the barrier of partition %d: %d offsets for 2 records", l.cfg.Partition, len(ends))
+	}
+	if err := l.catchUp(ctx, ends[0], ends[1]); err != nil {
+		return nil, err
+	}
+	all, err := l.checkpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.doubt = nil
+	l.mu.Unlock()
+	l.log.Debug("loaded", "partition", l.cfg.Partition, "streams", len(all), "offsets", ends[0], "state", ends[1])
+	return all, nil
+}
+
+// catchUp folds both topics up to their barriers.
+func (l *Ledger) catchUp(ctx context.Context, offsetsEnd, stateEnd int64) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return l.offsets.read(ctx, l.r, OffsetsTopic(l.cfg.Name), l.cfg.Partition, offsetsEnd, l.fold.addOffset)
+	})
+	g.Go(func() error {
+		keys := &stateKeys{}
+		return l.state.read(ctx, l.r, StateTopic(l.cfg.Name), l.cfg.Partition, stateEnd, func(key, value []byte) error {
+			return l.fold.addState(keys, key, value)
+		})
+	})
+	return g.Wait()
+}
+
+// Open implements connector.Ledger.
+func (l *Ledger) Open(s connector.Stream) *connector.Checkpoint {
+	l.fold.mu.Lock()
+	defer l.fold.mu.Unlock()
+	return l.fold.stream(s).checkpoint(s)
+}
+
+// checkpoint copies what the fold holds; the index is the one that goes on. The caller holds the fold's mu.
+func (st *stream) checkpoint(s connector.Stream) *connector.Checkpoint {
+	cp := &connector.Checkpoint{Stream: s, Index: st.index, Refused: st.refused}
+	if st.offset != nil {
+		o := *st.offset
+		cp.Offset = &o
+	}
+	if st.state != nil {
+		state := *st.state
+		cp.State = &state
+	}
+	return cp
+}
+
+// Commit implements connector.Ledger.
+func (l *Ledger) Commit(ctx context.Context, txs []connector.Transaction) error {
+	l.commits.RLock()
+	defer l.commits.RUnlock()
+	if err := l.inDoubt(); err != nil {
+		return err
+	}
+	b := batch{l: l}
+	for i := range txs {
+		if err := b.add(&txs[i]); err != nil {
+			return err
+		}
+	}
+	return l.commit(ctx, &b)
+}
+
+// commit publishes a batch and folds what it says of offsets and state.
+func (l *Ledger) commit(ctx context.Context, b *batch) error {
+	if len(b.records) == 0 {
+		return nil
+	}
+	offsets, err := l.p.Commit(ctx, b.records)
+	if err == nil && len(offsets) != len(b.records) {
+		err = fmt.Errorf("%d offsets for %d records", len(offsets), len(b.records))
+	}
+	if err == nil {
+		err = l.apply(b, offsets)
+	}
+	var large *connector.TooLargeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &large):
+		return b.refusal(large)
+	}
+	l.mu.Lock()
+	l.doubt = fmt.Errorf("%w: an earlier commit failed: %w", errNotLoaded, err)
+	l.mu.Unlock()
+	return fmt.Errorf("committing to partition %d: %w", l.cfg.Partition, err)
+}
+
+// apply folds records that have become visible, as Load would: what is in memory is what another process reads.
+func (l *Ledger) apply(b *batch, offsets []int64) error {
+	keys := &stateKeys{}
+	var last [2]int64
+	for i := range b.records {
+		rec := &b.records[i]
+		var err error
+		switch b.kinds[i] {
+		case stateRecord:
+			last[1] = offsets[i] + 1
+			err = l.fold.addState(keys, rec.Key, rec.Value)
+		case offsetRecord:
+			last[0] = offsets[i] + 1
+			err = l.fold.addOffset(rec.Key, rec.Value)
+		case dataRecord:
+		}
+		if err != nil {
+			return fmt.Errorf("reading what was just written, key %s: %w", show(rec.Key), err)
+		}
+	}
+	b.raiseDataEnds(offsets)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.doubt == nil { // else what is in doubt may lie before it
+		l.offsets.next, l.state.next = max(l.offsets.next, last[0]), max(l.state.next, last[1])
+	}
+	return nil
+}
+
+func (l *Ledger) inDoubt() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubt
+}

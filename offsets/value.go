@@ -1,0 +1,177 @@
+package offsets
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// The values of the state's records.
+//
+//	stream    JSON of connector.StreamState
+//	resource  1, flags (1: unknown), hash[16], epoch, etag, number of rows, rows' ids
+//	row       1, hash[16], form of the body, body (see body.go)
+//
+// Numbers are unsigned varints, strings are preceded by their length. The index keeps the values of resources and
+// rows as they are: one string each is a third of the memory of the structs.
+const (
+	resourceVersion = 1
+	rowVersion      = 1
+	flagUnknown     = 1
+	hashLen         = len(connector.Hash{})
+	rowHead         = 1 + hashLen + 1
+	maxStreamState  = 64 << 10
+)
+
+// encodeState is the value of a stream's record.
+func encodeState(s connector.StreamState) ([]byte, error) { return json.Marshal(s) }
+
+// parseState reads the value of a stream's record; fields that it does not know are left out.
+func parseState(value []byte) (connector.StreamState, error) {
+	var s connector.StreamState
+	if err := unmarshal(value, maxStreamState, &s); err != nil {
+		return s, err
+	}
+	if s.Epoch < 0 || s.Commit < 0 || s.Resources < 0 || s.Rows < 0 || s.DataEnd < 0 {
+		return s, errors.New("a number is negative")
+	}
+	switch s.Phase {
+	case connector.Snapshot, connector.Streaming, connector.Removing, connector.RemovedAll:
+		return s, nil
+	default:
+		return s, fmt.Errorf("phase %q is not known", s.Phase)
+	}
+}
+
+// encodeResource is the value of a resource's record.
+func encodeResource(r *connector.ResourceState) []byte {
+	n := 2 + hashLen + 3*binary.MaxVarintLen32 + len(r.ETag)
+	for _, id := range r.Rows {
+		n += binary.MaxVarintLen32 + len(id)
+	}
+	b := append(make([]byte, 0, n), resourceVersion, 0)
+	if r.Unknown {
+		b[1] |= flagUnknown
+	}
+	b = append(b, r.Hash[:]...)
+	b = binary.AppendUvarint(b, uint64(max(r.Epoch, 0)))
+	b = appendBytes(b, r.ETag)
+	b = binary.AppendUvarint(b, uint64(len(r.Rows)))
+	for _, id := range r.Rows {
+		b = appendBytes(b, id)
+	}
+	return b
+}
+
+// parseResource reads the value of a resource's record. The strings are parts of value.
+func parseResource(value string) (connector.ResourceState, error) {
+	var r connector.ResourceState
+	in := reader{rest: value}
+	if v := in.byte(); in.err == nil && v != resourceVersion {
+		return r, fmt.Errorf("version %d of a resource's record is not known: it is of a newer calcdc", v)
+	}
+	r.Unknown = in.byte()&flagUnknown != 0
+	copy(r.Hash[:], in.take(uint64(hashLen)))
+	epoch := in.uvarint()
+	r.Epoch = int64(epoch & (1<<63 - 1))
+	r.ETag = in.take(in.uvarint())
+	n := in.uvarint()
+	if n > uint64(len(in.rest)) { // each takes a byte at least
+		return r, errShort
+	}
+	if n > 0 && in.err == nil {
+		r.Rows = make([]string, 0, n)
+	}
+	for range n {
+		r.Rows = append(r.Rows, in.take(in.uvarint()))
+	}
+	if in.err == nil && in.rest != "" {
+		in.err = fmt.Errorf("%d bytes too many", len(in.rest))
+	}
+	return r, in.err
+}
+
+// encodeRow is the value of a row's record; with keep it holds the row's body.
+func encodeRow(c *connector.RowChange, keep bool, scratch *[]byte) []byte {
+	b := append((*scratch)[:0], rowVersion)
+	b = append(b, c.Hash[:]...)
+	if keep {
+		b = appendBody(b, c.Body)
+	} else {
+		b = append(b, formNone)
+	}
+	*scratch = b
+	return append(make([]byte, 0, len(b)), b...)
+}
+
+// checkRow says whether value is one of a row's record; the body itself is not looked at.
+func checkRow(value []byte) error {
+	if len(value) < rowHead {
+		return errShort
+	}
+	if value[0] != rowVersion {
+		return fmt.Errorf("version %d of a row's record is not known: it is of a newer calcdc", value[0])
+	}
+	return checkBody(value[rowHead-1:])
+}
+
+// rowHash is the hash in a row's value that checkRow has passed.
+func rowHash(value string) (h connector.Hash) {
+	copy(h[:], value[1:])
+	return h
+}
+
+var errShort = errors.New("it ends too early")
+
+// reader takes a value apart. After its first error it yields zeros.
+type reader struct {
+	rest string
+	err  error
+}
+
+func (r *reader) take(n uint64) string {
+	if r.err != nil || n > uint64(len(r.rest)) {
+		r.fail()
+		return ""
+	}
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *reader) byte() byte {
+	if s := r.take(1); s != "" {
+		return s[0]
+	}
+	return 0
+}
+
+func (r *reader) uvarint() uint64 {
+	var v uint64
+	for shift := uint(0); shift < 64; shift += 7 {
+		b := r.byte()
+		v |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			return v
+		}
+	}
+	r.fail()
+	return 0
+}
+
+func (r *reader) fail() {
+	if r.err == nil {
+		r.err = errShort
+	}
+	r.rest = ""
+}
+
+func appendBytes(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
