@@ -96,7 +96,7 @@ var refusals = []struct {
 		after: connector.StreamState{Epoch: 9, Phase: connector.Streaming, Partition: 2, Commit: 2, Resources: 2, Rows: 1},
 	},
 	{
-		name: "data topic made anew", want: "cal.work.events, partition 2, ends at 0, but was 2 long",
+		name: "data topic made anew", want: "cal.work.events, partition 2, ends at 0, but was 1 long",
 		damage: func(k *fakeKafka) { delete(k.parts, dataPartition) },
 		after:  connector.StreamState{Epoch: 4, Phase: connector.Streaming, Partition: 2, Commit: 2, Resources: 2, Rows: 2},
 	},
