@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
 	"time"
 
@@ -96,8 +97,8 @@ func hintOf(err error) string {
 		return "the user lacks a permission on the topic: calcdc check names it"
 	case errors.Is(err, kafkago.InvalidTransactionTimeout):
 		return "the broker's transaction.max.timeout.ms is below calcdc's 30 s: raise it"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "no answer in time: check kafka.brokers and the network between"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "no answer in time: check kafka.brokers, the network between, and that kafka.tls.enabled is what the port expects"
 	}
 	return ""
 }

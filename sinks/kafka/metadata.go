@@ -3,50 +3,18 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
-// freshMetadata is a metadata request that goes to a broker: the transport answers kafka-go's own from its cache.
-type freshMetadata struct {
-	metadata.Request
-	version  int16
-	clientID string
-}
-
-// Required takes the version that was agreed with the broker.
-func (r *freshMetadata) Required(versions map[protocol.ApiKey]int16) bool {
-	r.version = versions[protocol.Metadata]
-	return true
-}
-
-// metadataAnswer hides the answer from the transport, which takes it for one to a request of its own.
-type metadataAnswer struct{ *metadata.Response }
-
-// RawExchange sends the request and reads its answer.
-func (r *freshMetadata) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	m, err := protocol.RoundTrip(rw, r.version, 1, r.clientID, &r.Request)
-	if err != nil {
-		return nil, err
-	}
-	res, ok := m.(*metadata.Response)
-	if !ok {
-		return nil, protocol.Errorf("an answer of type %T", m)
-	}
-	return metadataAnswer{res}, nil
-}
-
 // describe asks a broker for the metadata of topics; none means none.
 func (c *Client) describe(ctx context.Context, topics ...string) (*metadata.Response, error) {
-	req := &freshMetadata{clientID: c.cfg.ClientID}
-	req.TopicNames = append([]string{}, topics...)
-	res, err := ask[metadataAnswer](ctx, c, requestTimeout, req)
-	return res.Response, err
+	return askDirectly[*metadata.Response](ctx, c, &direct{req: &metadata.Request{
+		TopicNames: append([]string{}, topics...), IncludeTopicAuthorizedOperations: true,
+	}})
 }
 
 // Ping reaches the cluster and asks a broker for its metadata. Its error names the real cause (a wrong password, an unknown CA,

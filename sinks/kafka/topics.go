@@ -70,8 +70,7 @@ func (c *Client) createTopic(ctx context.Context, spec TopicSpec) (Topic, error)
 	for _, k := range slices.Sorted(maps.Keys(spec.Config)) {
 		req.Topics[0].Configs = append(req.Topics[0].Configs, createtopics.RequestConfig{Name: k, Value: spec.Config[k]})
 	}
-	c.know(spec.Name)
-	res, err := ask[*createtopics.Response](ctx, c, requestTimeout, req)
+	res, err := askDirectly[*createtopics.Response](ctx, c, &direct{controller: true, req: req})
 	if err != nil {
 		return Topic{}, fmt.Errorf("creating topic %s: %w", spec.Name, explain(err))
 	}
