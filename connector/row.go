@@ -1,10 +1,5 @@
 package connector
 
-import (
-	"bytes"
-	"encoding/json"
-)
-
 // RowVersion counts changes of the rows' form between releases.
 const RowVersion = 1
 
@@ -98,21 +93,14 @@ type Property struct {
 	Value      string            `json:"value"`
 }
 
-// Row encodes the event. changedMs as in Row.
+// Row encodes the event, hashing all but the etag: rows are compared without it. changedMs as in Row.
 func (e *Event) Row(changedMs int64) Row {
-	if e.Recurrence == nil {
-		e.Recurrence = []string{}
+	b, headEnd, tailStart := e.encode(make([]byte, 0, e.size()))
+	row := Row{ID: e.ID, ChangedMs: changedMs, JSON: b, Hash: HashOf(b[:headEnd], b[tailStart:])}
+	if e.ETag != nil {
+		row.ETag = *e.ETag
 	}
-	if e.Attendees == nil {
-		e.Attendees = []Attendee{}
-	}
-	if e.Categories == nil {
-		e.Categories = []string{}
-	}
-	if e.OtherProperties == nil {
-		e.OtherProperties = []Property{}
-	}
-	return encodeRow(e.ID, e.ETag, changedMs, &e.eventHead, &e.eventTail)
+	return row
 }
 
 // Calendar is a row of a calendars stream: one collection.
@@ -139,28 +127,4 @@ func (c *Calendar) Row() Row {
 	}
 	b := appendJSON(nil, c)
 	return Row{ID: c.Collection, JSON: b, Hash: HashOf(b)}
-}
-
-// encodeRow joins head, etag and tail to one object, hashing all but the etag: rows are compared without it.
-func encodeRow(id string, etag *string, changedMs int64, head, tail any) Row {
-	buf := bytes.NewBuffer(make([]byte, 0, 2048))
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(head) // strings, numbers and lists of them always encode
-	buf.Truncate(buf.Len() - len("}\n"))
-	headEnd := buf.Len()
-	buf.WriteString(`,"etag":`)
-	_ = enc.Encode(etag)
-	buf.Truncate(buf.Len() - len("\n"))
-	buf.WriteByte(',')
-	tailStart := buf.Len()
-	_ = enc.Encode(tail)
-	buf.Truncate(buf.Len() - len("\n"))
-	b := buf.Bytes()
-	b = append(b[:tailStart], b[tailStart+1:]...) // the tail's opening brace
-	row := Row{ID: id, ChangedMs: changedMs, JSON: b, Hash: HashOf(b[:headEnd], b[tailStart:])}
-	if etag != nil {
-		row.ETag = *etag
-	}
-	return row
 }
