@@ -36,6 +36,10 @@ func (a *Account) discover(ctx context.Context) (*found, error) {
 	var first error
 	for i, at := range tries {
 		f, err := a.discoverAt(ctx, at, i == 0)
+		var e *Error
+		if errors.As(err, &e) && e.Hint == "" && e.Status != 0 {
+			e.Hint = hintURL
+		}
 		if err == nil {
 			a.log.Debug("discovered", "principal", f.principal, "homes", len(f.homes))
 			return f, nil
@@ -97,11 +101,11 @@ func (a *Account) shape(ctx context.Context, at *url.URL) (*url.URL, *node, erro
 // principalHomes finds the homes of what stands at an address, or of the principal that it names.
 func (a *Account) principalHomes(ctx context.Context, at *url.URL, self *node) (*found, error) {
 	if self.has(caldavNS, "calendar-home-set") && len(hrefs(self, caldavNS, "calendar-home-set")) > 0 {
-		return a.homes(at, at.EscapedPath(), self)
+		return a.homes(at, principalOf(at, self), self)
 	}
 	principal := hrefs(self, davNS, "current-user-principal")
 	if len(principal) == 0 {
-		return nil, &Error{Method: "PROPFIND", URL: display(at), Err: errNoPrincipal, Hint: hint(http.StatusNotFound)}
+		return nil, &Error{Method: "PROPFIND", URL: display(at), Err: errNoPrincipal, Hint: hintURL}
 	}
 	path, ok := resolve(at, principal[0])
 	if !ok {
@@ -112,6 +116,19 @@ func (a *Account) principalHomes(ctx context.Context, at *url.URL, self *node) (
 		return nil, err
 	}
 	return a.homes(at, path, self)
+}
+
+// principalOf is the principal whose homes stand at an address: that address where it is a principal itself, else
+// the one that it names.
+func principalOf(at *url.URL, self *node) string {
+	named := hrefs(self, davNS, "current-user-principal")
+	if self.first(davNS, "resourcetype").has(davNS, "principal") || len(named) == 0 {
+		return at.EscapedPath()
+	}
+	if path, ok := resolve(at, named[0]); ok {
+		return path
+	}
+	return at.EscapedPath()
 }
 
 var errForeignHome = errors.New("it is on another host, and credentials go to the configured one only")

@@ -50,6 +50,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // RetryAfter is how long the server asked to be left alone; 0 where it did not.
 func (e *Error) RetryAfter() time.Duration { return e.After }
 
+// hintURL is for answers that no CalDAV service would give.
+const hintURL = "check the url: it should lead to a CalDAV service"
+
 // hint is what an operator can do about a status.
 func hint(status int) string {
 	switch status {
@@ -57,8 +60,6 @@ func hint(status int) string {
 		return "check the username and password (or token) of the account"
 	case http.StatusForbidden:
 		return "the account may not do this: check its rights on the server"
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return "check the url: it should lead to a CalDAV service"
 	case http.StatusTooManyRequests:
 		return "the server asks for fewer requests: raise poll_interval or lower concurrency"
 	}

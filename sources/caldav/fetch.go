@@ -46,7 +46,7 @@ func (f *fetcher) fetch(ms []member) error {
 	}
 	left, err := f.multiget(ms)
 	if err == nil {
-		return f.each(left, func(m member) error { return f.put(m, missing(m), 0) })
+		return f.each(left, f.get) // Xandikos says 404 of what has a '?' in its name, and yet it is there
 	}
 	var e *Error
 	if !errors.As(err, &e) || e.Status == 0 {
@@ -62,7 +62,10 @@ func (f *fetcher) fetch(ms []member) error {
 	if err := f.probed.once(f.ctx, f.poll); err != nil {
 		return err // it is not about one of them
 	}
-	if len(ms) == 1 {
+	switch {
+	case len(ms) == 1 && e.Status == http.StatusInternalServerError:
+		return f.put(ms[0], f.failed(ms[0], err), 0)
+	case len(ms) == 1:
 		return f.get(ms[0])
 	}
 	if err := f.fetch(ms[:len(ms)/2]); err != nil {
@@ -134,9 +137,16 @@ func (f *fetcher) answers(ans *answer, byID map[string]member) (odd []member, er
 	}
 }
 
-// unclear tells an answer that is neither a body nor a refusal.
+// unclear tells an answer that is neither a body nor a refusal; 404 is taken for a fact only from a GET.
 func unclear(r *response) bool {
-	return !r.hasData && r.status/100 != 4 && r.status/100 != 5 && (r.dataStatus == 0 || r.dataStatus == http.StatusNotFound)
+	switch s := max(r.status, r.dataStatus); {
+	case r.hasData:
+		return false
+	case s == http.StatusNotFound || s == http.StatusGone:
+		return true
+	default:
+		return s/100 != 4 && s/100 != 5
+	}
 }
 
 // one puts what a response says of m.
@@ -144,11 +154,8 @@ func (f *fetcher) one(m member, r *response) error {
 	if r.etag != "" {
 		m.etag = r.etag
 	}
-	switch {
-	case r.hasData:
+	if r.hasData {
 		return f.put(m, f.bodied(m, r), len(r.data))
-	case r.status == http.StatusNotFound || r.status == http.StatusGone:
-		return f.put(m, missing(m), 0)
 	}
 	return f.put(m, f.failed(m, refusal(max(r.status, r.dataStatus))), 0)
 }

@@ -250,11 +250,13 @@ func (c *client) check(a *answer, r request) (*answer, error) {
 	switch {
 	case a.StatusCode/100 == 2:
 		e.Err = fmt.Errorf("wanted %d, got this with %s", r.want, strconv.Quote(a.Header.Get("Content-Type")))
-		e.Hint = hint(http.StatusNotFound)
+		e.Hint = hintURL
 	case a.StatusCode == http.StatusUnauthorized && !c.trusts(a.url):
 		e.Hint = "credentials go to " + c.base.Host + " only: if the service moved, set url to " + display(a.url)
 	default:
-		e.Precondition = precondition(body, a.Header.Get("Content-Type"))
+		if e.Precondition = precondition(body, a.Header.Get("Content-Type")); e.Precondition != "" && e.Precondition != needPrivileges {
+			e.Hint = "" // what is wrong has a name
+		}
 	}
 	return nil, e
 }

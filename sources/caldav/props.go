@@ -185,4 +185,5 @@ func precondition(body []byte, contentType string) string {
 const (
 	validSyncToken  = "valid-sync-token"
 	supportedReport = "supported-report"
+	needPrivileges  = "need-privileges"
 )
