@@ -36,6 +36,8 @@ type Options struct {
 
 	// Start runs the connector until ctx ends. An error ends the demo.
 	Start func(ctx context.Context, e Endpoints) error
+
+	once bool // ends when the story has been told
 }
 
 const (
@@ -51,6 +53,7 @@ type view interface {
 	show(line)
 	// run shows until ctx ends or the spectator wants to leave.
 	run(ctx context.Context) error
+	end(summary string) // after all else
 }
 
 // Run shows the demo until it is over. It returns nil when ctx ends, Options.For is over or the spectator leaves.
@@ -73,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if err == nil {
-		fmt.Fprintln(o.Out, s.summary())
+		v.end(s.summary())
 	}
 	return err
 }
@@ -133,8 +136,14 @@ var errOver = errors.New("the demo is over")
 
 // play runs the connector, the life in the calendars, the reading of the topics and the view.
 func (s *stage) play(ctx context.Context, o Options, v view) error {
-	l := newLife(s.dav, v.show)
-	e := s.endpoints(logLines(v.show))
+	show := func(l line) {
+		v.show(l)
+		if l.side == onCalendar || l.side == onTopic {
+			v.show(line{side: onScore, what: s.fold.compare().String()})
+		}
+	}
+	l := newLife(s.dav, show)
+	e := s.endpoints(logLines(show))
 	v.begin(e)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -151,10 +160,14 @@ func (s *stage) play(ctx context.Context, o Options, v view) error {
 		return fmt.Errorf("the connector ended: %w", orUnexpected(err))
 	})
 	for _, kind := range []string{"events", "calendars"} {
-		g.Go(func() error { return s.follow(ctx, prefix+"."+source+"."+kind, v.show) })
+		g.Go(func() error { return s.follow(ctx, prefix+"."+source+"."+kind, show) })
 	}
 	g.Go(func() error {
-		l.live(beforeEnd(ctx, o), o.Pace, s.fold.agrees)
+		early := beforeEnd(ctx, o)
+		if told := l.tellStory(early, o.Pace, s.fold.agrees); told && o.once {
+			return errOver
+		}
+		l.goOn(early, o.Pace, s.fold.agrees)
 		return nil
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, errOver) {

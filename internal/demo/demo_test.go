@@ -56,7 +56,7 @@ func mirror(ctx context.Context, e Endpoints) error {
 	if err := p.Fence(ctx); err != nil {
 		return err
 	}
-	work := connector.Stream{Source: e.Source, Account: e.Username, Collection: "/alice/calendars/work", Kind: connector.Events}
+	work := connector.Stream{Source: e.Source, Account: e.Username, Collection: "/alice/calendars/work/", Kind: connector.Events}
 	value, _ := json.Marshal(map[string]any{"op": "r", "after": map[string]any{"summary": "Dentist", "start_local": "2026-06-02T10:00:00"}})
 	_, err = p.Commit(ctx, []connector.Record{
 		{Topic: events, Key: work.Key(""), Headers: []connector.Header{
@@ -81,10 +81,10 @@ func TestShowsBothSides(t *testing.T) {
 		t.Fatal(err, ctx.Err())
 	}
 	for _, want := range []string{
-		"kcat -b 127.0.0.1:", "· work  5 objects, from before",
-		"│ = work      snapshot-reset · epoch 2, token-invalid",
-		"│ r work      dentist.ics        Dentist, Tue 10:00", "│ ∅ work      dentist.ics        tombstone",
-		"0 c, 0 u, 0 d, 1 r, resets: 1. In the end, folded topic: 0 rows · calendars: 7 objects.",
+		"kcat -C -b 127.0.0.1:", "· work  5 objects, from before",
+		"│ = work snapshot-reset · epoch 2, token-invalid",
+		"│ r work/dentist.ics       Dentist, Tue 10:00", "│ ∅ work/dentist.ics       tombstone",
+		"Published: 0 c, 0 u, 0 d, 1 r; 1 reset. In the end:\n… the topic, folded, is not yet the calendars (7 objects in 0 rows)",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -20,7 +20,7 @@ type fold struct {
 
 // row is an events row as far as the fold compares it.
 type row struct {
-	resource string // path of the calendar, a slash, name of the resource
+	resource string // path
 	raw      *string
 }
 
@@ -43,7 +43,7 @@ func (f *fold) add(r record) {
 		delete(f.rows, r.rawKey)
 	default:
 		name, _, _ := strings.Cut(r.key.ID, "#")
-		f.rows[r.rawKey] = row{r.key.Collection + "/" + name, r.value.After.Raw}
+		f.rows[r.rawKey] = row{r.key.Collection + name, r.value.After.Raw}
 	}
 }
 
@@ -55,18 +55,18 @@ type score struct {
 
 func (s score) String() string {
 	if !s.same {
-		return fmt.Sprintf("folded topic: %d rows · calendars: %d objects", s.rows, s.objects)
+		return fmt.Sprintf("… the topic, folded, is not yet the calendars (%s in %s)", plural(s.objects, "object"), plural(s.rows, "row"))
 	}
-	return fmt.Sprintf("folded topic: %d rows = calendars: %d objects, byte for byte", s.rows, s.objects)
+	return fmt.Sprintf("✓ the topic, folded, is the calendars: %s in %s, byte for byte", plural(s.objects, "object"), plural(s.rows, "row"))
 }
 
 // compare holds the folded topic against the calendar server's own listing, not one through CalDAV.
 func (f *fold) compare() score {
 	held := map[string]string{}
 	for _, name := range f.dav.Calendars(username) {
-		path := strings.TrimSuffix(f.dav.Path(username, name), "/")
+		path := f.dav.Path(username, name)
 		for object, body := range f.dav.List(username, name) {
-			held[path+"/"+object] = string(body)
+			held[path+object] = string(body)
 		}
 	}
 	f.mu.Lock()
@@ -92,5 +92,5 @@ func (s *stage) summary() string {
 	s.fold.mu.Lock()
 	defer s.fold.mu.Unlock()
 	c := s.fold.counts
-	return fmt.Sprintf("%d c, %d u, %d d, %d r, resets: %d. In the end, %s.", c["c"], c["u"], c["d"], c["r"], s.fold.resets, sc)
+	return fmt.Sprintf("Published: %d c, %d u, %d d, %d r; %s. In the end:\n%s", c["c"], c["u"], c["d"], c["r"], plural(s.fold.resets, "reset"), sc)
 }

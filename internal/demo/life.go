@@ -39,25 +39,33 @@ func newLife(dav *davserver.Server, show func(line)) *life {
 	return l
 }
 
-// live lets the story happen, one step each pace at most, and each only after the topic has caught up with the last.
-func (l *life) live(ctx context.Context, pace time.Duration, agrees func() bool) {
+// tellStory lets the story happen, one step each pace at most, and each only after the topic has caught up with the
+// last. It returns false where ctx ended before.
+func (l *life) tellStory(ctx context.Context, pace time.Duration, agrees func() bool) bool {
 	for _, cal := range l.dav.Calendars(username) {
 		l.tell("·", cal, plural(len(l.meetings[cal]), "object")+", from before")
 	}
-	l.caption("Everything that is there is read once: a snapshot, r.")
-	steps := l.story()
-	for l.pause(ctx, pace, agrees) && len(steps) > 0 {
-		l.caption(steps[0].caption)
-		steps[0].do(ctx)
-		steps = steps[1:]
+	l.caption("What is there is read once: snapshot-begin, an r for each row, snapshot-end.")
+	for _, step := range l.story() {
+		if !l.pause(ctx, pace, agrees) {
+			return false
+		}
+		l.caption(step.caption)
+		step.do(ctx)
 	}
-	for n := 1; l.pause(ctx, pace, agrees); n++ {
-		l.caption("Life goes on.")
+	return l.pause(ctx, pace, agrees)
+}
+
+// goOn lets more of the like happen until ctx ends.
+func (l *life) goOn(ctx context.Context, pace time.Duration, agrees func() bool) {
+	l.caption("Life goes on.")
+	for n := 1; ctx.Err() == nil; n++ {
 		if n%8 == 0 {
 			l.forget(ctx, pace)
 		} else {
 			l.happen()
 		}
+		l.pause(ctx, pace, agrees)
 	}
 }
 
@@ -90,14 +98,14 @@ func (l *life) story() []step {
 		}},
 		{"One is moved: u, with the row before and after.", func(context.Context) { l.move("home", "dentist", l.at(1, 10, 0)) }},
 		{"One is cancelled: d, and a tombstone for Kafka's compaction.", func(context.Context) { l.cancel("work", "lunch") }},
-		{"One instance of a series is moved: a row of its own.", func(context.Context) { l.override("work", "standup", l.at(7, 10, 30)) }},
-		{"The server forgets its sync tokens, while things change.", func(ctx context.Context) { l.forget(ctx, time.Second) }},
-		{"A calendar appears: its own snapshot.", func(context.Context) {
+		{"One day of a series is moved: an override, a row of its own.", func(context.Context) { l.override("work", "standup", l.at(7, 10, 30)) }},
+		{"The server loses its sync tokens while things change: snapshot-reset, every row again, and the d that was missed.", func(ctx context.Context) { l.forget(ctx, time.Second) }},
+		{"A calendar appears: it has its own snapshot.", func(context.Context) {
 			l.calendar("trip", "Lisbon", "#d62728")
 			l.plan("trip", &meeting{name: "flight", summary: "Flight TP 533", start: l.at(12, 7, 5), long: 3 * time.Hour})
 			l.plan("trip", &meeting{name: "hotel", summary: "Check in", start: l.at(12, 15, 0), long: 30 * time.Minute})
 		}},
-		{"One gets another name: a row of the calendars topic.", func(context.Context) {
+		{"A calendar gets another name: u in the calendars topic.", func(context.Context) {
 			l.dav.RenameCalendar(username, "home", "Family")
 			l.tell("~", "home", "now called Family")
 		}},

@@ -57,7 +57,6 @@ func (s *stage) follow(ctx context.Context, topic string, show func(line)) error
 				}
 				s.fold.add(r)
 				show(r.line())
-				show(line{side: onScore, what: s.fold.compare().String()})
 			}
 			return nil
 		})

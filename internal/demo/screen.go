@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -12,13 +13,14 @@ import (
 
 // screen is the live view.
 type screen struct {
+	out     io.Writer
 	program *tea.Program
 	picture *picture
 }
 
 func newScreen(out io.Writer) *screen {
 	p := &picture{}
-	return &screen{tea.NewProgram(p, tea.WithOutput(out), tea.WithoutSignalHandler()), p}
+	return &screen{out, tea.NewProgram(p, tea.WithOutput(out), tea.WithoutSignalHandler()), p}
 }
 
 func (s *screen) begin(e Endpoints) { s.picture.hints = hints(e) }
@@ -33,15 +35,45 @@ func (s *screen) run(ctx context.Context) error {
 	return err
 }
 
-// kept is how many lines of each side are kept: more than any screen shows.
-const kept = 300
+func (s *screen) end(summary string) { fmt.Fprintln(s.out, summary) }
 
 // picture is what is on the screen.
 type picture struct {
 	width, height       int
-	left, right         []line
+	rows                timeline
 	caption, score, log string
 	hints               []string
+}
+
+// timeline is what happened on both sides, top to bottom. The first record after something that people did stands
+// beside it.
+type timeline struct {
+	rows        [][2]*line // left, right
+	left, right int        // the next free row of each side
+}
+
+// kept is how many rows are kept: more than any screen shows.
+const kept = 300
+
+func (t *timeline) add(l line) {
+	if l.side == onCalendar {
+		at := max(t.left, t.right)
+		t.set(at, 0, l)
+		t.left, t.right = at+1, at
+	} else {
+		t.set(t.right, 1, l)
+		t.right++
+	}
+	if cut := len(t.rows) - kept; cut > 0 {
+		t.rows, t.left, t.right = t.rows[cut:], t.left-cut, t.right-cut
+	}
+}
+
+func (t *timeline) set(row, side int, l line) {
+	for len(t.rows) <= row {
+		t.rows = append(t.rows, [2]*line{})
+	}
+	t.rows[row][side] = &l
 }
 
 // Init implements tea.Model.
@@ -65,16 +97,14 @@ func (p *picture) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 
 func (p *picture) take(l line) {
 	switch l.side {
-	case onCalendar:
-		p.left = last(append(p.left, l), kept)
-	case onTopic:
-		p.right = last(append(p.right, l), kept)
+	case onCalendar, onTopic:
+		p.rows.add(l)
 	case onCaption:
 		p.caption = l.what
 	case onScore:
 		p.score = l.what
 	case onLog:
-		p.log = strings.TrimSpace(l.what)
+		p.log = "log: " + strings.TrimSpace(strings.TrimLeft(l.what, "0123456789-:.TZ+"))
 	}
 }
 
@@ -96,25 +126,22 @@ func color(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipg
 func (p *picture) View() tea.View {
 	v := tea.NewView("")
 	v.AltScreen, v.WindowTitle = true, "calcdc demo"
-	if p.width < 40 || p.height < 12 {
-		v.SetContent("This window is too small for the demo. q leaves.")
+	if p.width < 64 || p.height < 12 {
+		v.SetContent("The demo needs a window of 64 by 12. q leaves.")
 		return v
 	}
-	leftWidth := max(34, p.width*2/5)
-	rows := p.height - 9
+	leftWidth := min(46, max(32, p.width*2/5))
+	rows := p.height - 8
 	panes := lipgloss.JoinHorizontal(lipgloss.Top,
-		p.pane("calendars · CalDAV", leftWidth, rows, p.left, line.left),
-		p.pane("Kafka · what consumers read", p.width-leftWidth, rows, p.right, line.right))
+		p.pane("calendars · CalDAV", leftWidth, rows, 0), p.pane("Kafka · what consumers read", p.width-leftWidth, rows, 1))
 	score := p.score
-	if strings.Contains(score, "=") {
-		score = good.Render("✓ " + score)
+	if strings.HasPrefix(score, "✓") {
+		score = good.Render(score)
 	}
-	foot := []string{score, faint.Render(p.log)}
-	for _, h := range p.hints {
-		foot = append(foot, faint.Render(h))
+	lines := []string{bold.Render("calcdc demo  ") + caption.Render(p.caption), panes, score}
+	for _, l := range append([]string{p.log}, p.hints...) {
+		lines = append(lines, faint.Render(l))
 	}
-	foot = append(foot, faint.Render("q leaves"))
-	lines := append([]string{bold.Render("calcdc demo  ") + caption.Render(p.caption), panes}, foot...)
 	for i := range lines {
 		lines[i] = fit(lines[i], p.width)
 	}
@@ -122,13 +149,23 @@ func (p *picture) View() tea.View {
 	return v
 }
 
-// pane shows the last rows lines of a side under a title.
-func (p *picture) pane(title string, width, rows int, lines []line, words func(line) string) string {
+// pane shows the last rows of a side, 0 left and 1 right, under a title. With its frame it is rows+3 high.
+func (p *picture) pane(title string, width, rows, side int) string {
 	inner := width - 2
 	text := []string{bold.Render(pad(" "+title, inner))}
-	for _, l := range last(lines, rows) {
-		style := opStyle[l.op]
-		text = append(text, " "+style.Render(l.op)+" "+pad(words(l), inner-3))
+	if side == 1 {
+		text[0] = bold.Render(pad(" "+title, inner-9)) + faint.Render("q leaves ")
+	}
+	for _, r := range p.rows.rows[max(0, len(p.rows.rows)-rows):] {
+		l := r[side]
+		switch {
+		case l == nil:
+			text = append(text, "")
+		case side == 0:
+			text = append(text, " "+opStyle[l.op].Render(l.op)+" "+pad(l.left(), inner-3))
+		default:
+			text = append(text, " "+opStyle[l.op].Render(l.op)+" "+pad(l.right(), inner-3))
+		}
 	}
 	return frame.Width(width).Height(rows + 3).Render(strings.Join(text, "\n"))
 }
@@ -141,5 +178,3 @@ func fit(block string, width int) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-func last(lines []line, n int) []line { return lines[max(0, len(lines)-n):] }

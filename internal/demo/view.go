@@ -20,35 +20,49 @@ func newView(o Options) view {
 	return &plain{out: o.Out}
 }
 
-// plain writes a line for each thing that happens: the calendars in the left column, the topics in the right one.
+// plain writes lines: the calendars in the left column, the topics in the right one. What people do waits for a moment
+// in which its first record may come to stand beside it.
 type plain struct {
-	mu  sync.Mutex
-	out io.Writer
+	mu   sync.Mutex
+	out  io.Writer
+	held string // of the left column, not yet written
 }
 
 // leftColumn is the width of the left column.
-const leftColumn = 46
+const leftColumn = 42
 
 func (p *plain) show(l line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch l.side {
 	case onCalendar:
-		fmt.Fprintf(p.out, "%s│\n", pad(fmt.Sprintf("%s %s", l.op, l.left()), leftColumn))
+		p.flush()
+		p.held = l.op + " " + l.left()
 	case onTopic:
-		fmt.Fprintf(p.out, "%s│ %s %s\n", pad("", leftColumn), l.op, l.right())
+		p.row(p.held, l.op+" "+l.right())
+		p.held = ""
 	case onCaption:
-		fmt.Fprintf(p.out, "%s│\n%s\n", pad("", leftColumn), l.what)
+		p.flush()
+		p.row("", "")
+		fmt.Fprintln(p.out, l.what)
 	case onLog, onScore: // for the live view
 	}
 }
 
-func (p *plain) begin(e Endpoints) {
-	for _, hint := range hints(e) {
-		fmt.Fprintln(p.out, hint)
+func (p *plain) flush() {
+	if p.held != "" {
+		p.row(p.held, "")
 	}
-	fmt.Fprintf(p.out, "\n%s│ topics %s.%s.events and .calendars\n", pad("calendars (CalDAV)", leftColumn), e.TopicPrefix, e.Source)
-	fmt.Fprintf(p.out, "%s┼%s\n", strings.Repeat("─", leftColumn), strings.Repeat("─", 70))
+	p.held = ""
+}
+
+func (p *plain) row(left, right string) {
+	fmt.Fprintln(p.out, strings.TrimRight(pad(left, leftColumn)+"│ "+right, " "))
+}
+
+func (p *plain) begin(e Endpoints) {
+	fmt.Fprintln(p.out, strings.Join(hints(e), "\n")+"\n")
+	p.row("calendars (CalDAV)", fmt.Sprintf("Kafka (%s.%s.events and .calendars)", e.TopicPrefix, e.Source))
 }
 
 func (p *plain) run(ctx context.Context) error {
@@ -56,11 +70,18 @@ func (p *plain) run(ctx context.Context) error {
 	return nil
 }
 
+func (p *plain) end(summary string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flush()
+	fmt.Fprintln(p.out, "\n"+summary)
+}
+
 // hints say how to look at both sides oneself.
 func hints(e Endpoints) []string {
 	return []string{
 		fmt.Sprintf("Calendars: %s (user %s, password %s), for any CalDAV client", e.DAVURL, e.Username, e.Password),
-		fmt.Sprintf("Topic:     kcat -b %s -t %s.%s.events -C -X isolation.level=read_committed", strings.Join(e.Brokers, ","), e.TopicPrefix, e.Source),
+		fmt.Sprintf("Kafka:     kcat -C -b %s -t %s.%s.events, or any consumer", strings.Join(e.Brokers, ","), e.TopicPrefix, e.Source),
 	}
 }
 
@@ -70,9 +91,9 @@ func (l line) left() string { return pad(l.where, 5) + " " + l.what }
 // right is the line in the topics' column, without its op.
 func (l line) right() string {
 	if l.id == "" {
-		return pad(l.where, 9) + " " + l.what
+		return l.where + " " + l.what
 	}
-	return pad(l.where, 9) + " " + pad(l.id, 18) + " " + l.what
+	return pad(l.where+"/"+l.id, 22) + " " + l.what
 }
 
 // pad makes s as wide as width on a terminal.
