@@ -126,11 +126,11 @@ type observance struct {
 	set      int // which of start, from and to have been read, as bits
 }
 
-func readObservances(text string) vtimezone {
+func readObservances(body string) vtimezone {
 	var v vtimezone
 	var open *observance
 	var arena []param
-	for l := newLines(text); l.next(); {
+	for l := newLines(body); l.next(); {
 		p, params, why := split(l.line, arena)
 		arena = params[:0]
 		switch {
@@ -143,7 +143,7 @@ func readObservances(text string) vtimezone {
 		case open != nil:
 			open.read(&p)
 		case p.name == goical.PropTimezoneID:
-			v.tzid = p.value
+			v.tzid = strings.TrimSpace(text(p.value))
 		case p.name == "X-LIC-LOCATION" || p.name == "TZID-ALIAS-OF":
 			v.location = p.value
 		}

@@ -16,7 +16,7 @@ type tz struct {
 	name  string  // IANA's, or the TZID as sent
 	known offsets // IANA's; nil: none
 	rules offsets // the VTIMEZONE's; nil: not needed
-	tzid  string  // as sent, the name where only rules hold
+	tzid  string  // as sent: the name of rules
 }
 
 // utc is the instant of a wall time. One that occurs twice is the first, one that is passed over takes the offset
@@ -100,12 +100,10 @@ func lookup(tzid string) *tz {
 	z = resolve(tzid)
 	known.Lock()
 	defer known.Unlock()
-	if known.zones == nil {
+	if known.zones == nil || len(known.zones) == maxCached {
 		known.zones = map[string]*tz{}
 	}
-	if len(known.zones) < maxCached {
-		known.zones[strings.Clone(tzid)] = z
-	}
+	known.zones[strings.Clone(tzid)] = z
 	return z
 }
 
@@ -114,8 +112,8 @@ func resolve(tzid string) *tz {
 	s := strings.TrimSpace(tzid)
 	for range 8 {
 		if name := ianaName(s); name != "" {
-			if loc, err := time.LoadLocation(name); err == nil {
-				return &tz{name: name, known: &location{loc: loc}, tzid: tzid}
+			if l := locate(name); l != nil {
+				return &tz{name: l.loc.String(), known: l}
 			}
 		}
 		i := strings.IndexByte(s, '/')
@@ -125,6 +123,22 @@ func resolve(tzid string) *tz {
 		s = s[i+1:]
 	}
 	return nil
+}
+
+// located holds the zones of the database that have been asked for; it has no more of them than the database.
+var located sync.Map // string to *location
+
+// locate returns a zone of the database, nil where it has none of that name.
+func locate(name string) *location {
+	if l, ok := located.Load(name); ok {
+		return l.(*location)
+	}
+	loc, err := time.LoadLocation(strings.Clone(name))
+	if err != nil {
+		return nil
+	}
+	l, _ := located.LoadOrStore(loc.String(), &location{loc: loc})
+	return l.(*location)
 }
 
 // ianaName is the IANA name that s may mean, "" where its form excludes one.
@@ -194,7 +208,7 @@ func (z *zones) find(tzid string) *tz {
 	}
 	found := lookup(tzid)
 	if found == nil && len(tzid) <= maxTZID {
-		found = z.described()[tzid]
+		found = z.described()[strings.TrimSpace(tzid)]
 	}
 	z.last, z.lastN = found, tzid
 	return found
