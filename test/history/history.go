@@ -19,8 +19,10 @@ import (
 type History struct {
 	// Log tells what was done, one line a step.
 	Log []string
-	// OddNames allows resource names with reserved and non-ASCII characters, which some servers mishandle.
-	OddNames bool
+	// OddNames are formats of resource names with reserved and non-ASCII characters, as far as the server takes them.
+	OddNames []string
+	// Deleted are the paths of the collections that were deleted, also where they came back.
+	Deleted map[string]bool
 
 	server *oracle.Server
 	rng    *rand.Rand
@@ -44,7 +46,7 @@ type resource struct {
 func New(server *oracle.Server, seed uint64) *History {
 	return &History{
 		server: server, rng: rand.New(rand.NewPCG(seed, 0xca1cdc)),
-		colls: map[string]map[string]*resource{}, past: map[string][]string{},
+		colls: map[string]map[string]*resource{}, past: map[string][]string{}, Deleted: map[string]bool{},
 	}
 }
 
@@ -136,6 +138,7 @@ func (h *History) NewCollection(ctx context.Context) (string, error) {
 // DeleteCollection deletes a calendar with what is in it.
 func (h *History) DeleteCollection(ctx context.Context, path string) error {
 	h.note("DELETE %s", path)
+	h.Deleted[path] = true
 	delete(h.colls, path)
 	delete(h.past, path)
 	h.past[""] = append(h.past[""], path)
@@ -160,8 +163,8 @@ func (h *History) Rename(ctx context.Context, path string) error {
 func (h *History) Create(ctx context.Context, path string) error {
 	h.made++
 	name := fmt.Sprintf("e%d.ics", h.made)
-	if h.OddNames && h.rng.IntN(4) == 0 {
-		name = fmt.Sprintf(h.pick([]string{"a b %d.ics", "ü-%d.ics", "x@y+%d.ics", "c:%d,(1).ics", "h#%d.ics"}), h.made)
+	if len(h.OddNames) > 0 && h.rng.IntN(4) == 0 {
+		name = fmt.Sprintf(h.pick(h.OddNames), h.made)
 	}
 	if gone := h.past[path]; len(gone) > 0 && h.rng.IntN(3) == 0 {
 		name, h.past[path] = gone[len(gone)-1], gone[:len(gone)-1]

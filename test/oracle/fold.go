@@ -271,3 +271,6 @@ func (f *Fold) identity(r Record, k Stream, id string, a Row) {
 		f.fault(r, "the row names itself otherwise: %s %s %s %s", a["source"], a["account"], a["collection"], a["id"])
 	}
 }
+
+// InSnapshot tells whether a begin or reset has no end yet.
+func (s *State) InSnapshot() bool { return s.snapshot }

@@ -58,7 +58,7 @@ func (s *Server) List(ctx context.Context) (map[string]Collection, error) {
 			if p.Prop.Type.Calendar == nil || !strings.Contains(p.Status, " 200") {
 				continue
 			}
-			path, err := decodedPath(r.Href)
+			path, err := decoded(absolute(s.Home, r.Href))
 			if err != nil {
 				return nil, err
 			}
@@ -74,13 +74,15 @@ func (s *Server) List(ctx context.Context) (map[string]Collection, error) {
 }
 
 func (s *Server) members(ctx context.Context, collection string) (map[string]string, error) {
-	listed, err := s.propfind(ctx, (&url.URL{Path: collection}).EscapedPath())
+	base := (&url.URL{Path: collection}).EscapedPath()
+	listed, err := s.propfind(ctx, base)
 	if err != nil {
 		return nil, err
 	}
 	members := map[string]string{}
 	for _, r := range listed.Responses {
-		path, err := decodedPath(r.Href)
+		href := absolute(base, r.Href)
+		path, err := decoded(href)
 		if err != nil {
 			return nil, err
 		}
@@ -88,12 +90,12 @@ func (s *Server) members(ctx context.Context, collection string) (map[string]str
 		if !inside || name == "" || strings.HasSuffix(name, "/") {
 			continue
 		}
-		status, body, err := s.Do(ctx, http.MethodGet, requestPath(r.Href), nil, "")
+		status, body, err := s.Do(ctx, http.MethodGet, href, nil, "")
 		if err != nil {
 			return nil, err
 		}
 		if status != http.StatusOK {
-			return nil, fmt.Errorf("GET %s: status %d", r.Href, status)
+			return nil, fmt.Errorf("GET %s: status %d", href, status)
 		}
 		members[name] = body
 	}
@@ -144,18 +146,22 @@ func (s *Server) Do(ctx context.Context, method, path string, header map[string]
 	return resp.StatusCode, string(b), nil
 }
 
-// requestPath is the href's path as the server wrote it.
-func requestPath(href string) string {
-	if u, err := url.Parse(href); err == nil && u.Host != "" {
-		return u.EscapedPath()
+// absolute is the href's path as the server wrote it; a relative one is the collection's member (Xandikos writes
+// c%3A1.ics for a name with a colon).
+func absolute(base, href string) string {
+	if _, rest, ok := strings.Cut(href, "://"); ok {
+		return rest[max(strings.IndexByte(rest, '/'), 0):]
+	}
+	if !strings.HasPrefix(href, "/") {
+		return base + href
 	}
 	return href
 }
 
-func decodedPath(href string) (string, error) {
-	path, err := url.PathUnescape(requestPath(href))
+func decoded(path string) (string, error) {
+	p, err := url.PathUnescape(path)
 	if err != nil {
-		return "", fmt.Errorf("decoding href %s: %w", href, err)
+		return "", fmt.Errorf("decoding href %s: %w", path, err)
 	}
-	return path, nil
+	return p, nil
 }
