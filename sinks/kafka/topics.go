@@ -82,7 +82,7 @@ func (c *Client) createTopic(ctx context.Context, spec TopicSpec) (Topic, error)
 	return c.awaitTopic(ctx, spec.Name)
 }
 
-// awaitTopic waits until a new topic is known with all its leaders.
+// awaitTopic waits until a new topic is known with all its leaders, and these know that they lead.
 func (c *Client) awaitTopic(ctx context.Context, name string) (Topic, error) {
 	var t Topic
 	err := retry(ctx, 15*time.Second, func() (bool, error) {
@@ -94,12 +94,12 @@ func (c *Client) awaitTopic(ctx context.Context, name string) (Topic, error) {
 		if !there {
 			return true, fmt.Errorf("topic %s: %w", name, ErrNoTopic)
 		}
-		parts := make([]partition, t.Partitions)
-		for i := range parts {
-			parts[i] = partition{name, int32(i)}
+		for i := range t.Partitions {
+			if _, err := c.End(ctx, name, i); err != nil {
+				return !refused(err), err
+			}
 		}
-		_, err = c.leaders(ctx, parts)
-		return true, err
+		return false, nil
 	})
 	if err != nil {
 		return Topic{}, fmt.Errorf("waiting for the new topic %s: %w", name, err)
