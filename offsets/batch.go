@@ -68,7 +68,7 @@ func (b *batch) addResources(tx *connector.Transaction) {
 		c := &tx.Resources[i]
 		var value []byte
 		if c.State != nil {
-			value = encodeResource(c.State)
+			value = encodeResource(c.ID, c.State)
 		}
 		b.internal(stateRecord, tx.Stream, idKey(prefix, c.ID), value)
 	}

@@ -106,30 +106,50 @@ func (f *fold) addState(keys *stateKeys, key, value []byte) error {
 	if f.heads && e != streamEntity {
 		return nil
 	}
-	if e == rowEntity && value != nil {
-		if err := checkRow(value); err != nil {
-			return fmt.Errorf("the value: %w", err)
-		}
-		if !f.keep {
-			value = append(bytes.Clone(value[:rowHead-1]), formNone)
-		}
-	}
-	if e == resourceEntity && value != nil {
-		if _, err := parseResource(string(value)); err != nil {
-			return fmt.Errorf("the value: %w", err)
-		}
-	}
 	f.mu.Lock()
 	st := f.stream(s)
 	f.mu.Unlock()
 	switch e {
 	case resourceEntity:
-		st.index.set(st.index.resources, id, value)
+		err = st.index.addResource(keys, id, value)
 	case rowEntity:
-		st.index.set(st.index.rows, id, value)
+		err = st.index.addRow(keys, id, value, f.keep)
 	case streamEntity:
-		return f.setState(st, value)
+		err = f.setState(st, value)
 	}
+	if err != nil {
+		return fmt.Errorf("the value: %w", err)
+	}
+	return nil
+}
+
+// addResource adds a resource's record; without a value it removes the resource.
+func (x *index) addResource(keys *stateKeys, id string, value []byte) error {
+	held := string(value)
+	var r connector.ResourceState
+	if value != nil {
+		var err error
+		if r, err = parseResource(id, held); err != nil {
+			return err
+		}
+	}
+	if x.set(x.resources, id, held) {
+		keys.share(r.Rows)
+	}
+	return nil
+}
+
+// addRow adds a row's record; without a value it removes the row.
+func (x *index) addRow(keys *stateKeys, id string, value []byte, keep bool) error {
+	if value != nil {
+		if err := checkRow(value); err != nil {
+			return err
+		}
+		if !keep {
+			value = append(bytes.Clone(value[:rowHead-1]), formNone)
+		}
+	}
+	x.set(x.rows, keys.sharedID(id), string(value))
 	return nil
 }
 
@@ -142,7 +162,7 @@ func (f *fold) setState(st *stream, value []byte) error {
 	}
 	state, err := parseState(value)
 	if err != nil {
-		return fmt.Errorf("the value: %w", err)
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

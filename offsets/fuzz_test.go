@@ -40,7 +40,7 @@ func FuzzState(f *testing.F) {
 	f.Add(row, encodeRow(&connector.RowChange{Body: sampleRow(1).JSON}, true, &scratch))
 	f.Add(row, encodeRow(&connector.RowChange{Body: []byte("{}")}, true, &scratch))
 	f.Add(statePrefix(rowEntity, alice), []byte{rowVersion})
-	f.Add(idKey(statePrefix(resourceEntity, odd), "a"), encodeResource(&connector.ResourceState{ETag: "e", Rows: []string{"a", "b"}}))
+	f.Add(idKey(statePrefix(resourceEntity, odd), "a"), encodeResource("a", &connector.ResourceState{ETag: "e", Rows: []string{"a", "a#1", "b"}}))
 	f.Add(streamKey(alice), []byte(goldenState))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		fold, keys := newFold("team", true), &stateKeys{}
@@ -66,7 +66,7 @@ func FuzzState(f *testing.F) {
 func checkIndex(t *testing.T, x *index) {
 	t.Helper()
 	for id, r := range x.Resources() {
-		again, err := parseResource(string(encodeResource(&r)))
+		again, err := parseResource(id, string(encodeResource(id, &r)))
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Fatalf("resource %q: %+v came back as %+v, %v", id, r, again, err)
 		}

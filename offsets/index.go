@@ -27,7 +27,7 @@ func (x *index) Resource(id string) (connector.ResourceState, bool) {
 	if !ok {
 		return connector.ResourceState{}, false
 	}
-	r, err := parseResource(value)
+	r, err := parseResource(id, value)
 	return r, err == nil // nothing enters that does not parse
 }
 
@@ -74,15 +74,17 @@ func (x *index) Resources() iter.Seq2[string, connector.ResourceState] {
 	}
 }
 
-// set puts or, with a nil value, removes what is known of a resource or a row.
-func (x *index) set(values map[string]string, id string, value []byte) {
+// set puts or, with an empty value, removes what is known of a resource or a row. added says that there was nothing of it.
+func (x *index) set(values map[string]string, id, value string) (added bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if value == nil {
+	if value == "" {
 		delete(values, id)
-		return
+		return false
 	}
-	values[id] = string(value)
+	n := len(values)
+	values[id] = value
+	return len(values) > n
 }
 
 // counts is how many resources and rows there are.

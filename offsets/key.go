@@ -93,6 +93,30 @@ type stateKeys struct {
 		stream connector.Stream
 	}
 	next int
+	ids  map[string]string // of rows that may follow, in the memory of their resources' ids
+}
+
+// maxShared bounds the ids that wait for their rows: a page's.
+const maxShared = 4096
+
+// share lets the records of rows that follow use the same memory for their ids as their resource does: an id is
+// as long as a twentieth of what a row takes.
+func (k *stateKeys) share(rows []string) {
+	if k.ids == nil || len(k.ids)+len(rows) > maxShared {
+		k.ids = map[string]string{}
+	}
+	for _, id := range rows[:min(len(rows), maxShared)] {
+		k.ids[id] = id
+	}
+}
+
+// sharedID is id in memory that is shared, where there is such.
+func (k *stateKeys) sharedID(id string) string {
+	if s, ok := k.ids[id]; ok {
+		delete(k.ids, id)
+		return s
+	}
+	return id
 }
 
 // parse reads a key of the state; id is empty for a stream's record. Only the very bytes that idKey and streamKey

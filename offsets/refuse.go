@@ -118,7 +118,7 @@ func (e *ends) refuse(ctx context.Context, s connector.Stream, st *stream) (refu
 		if end, err = e.look(ctx, tp); err != nil {
 			return nil, fmt.Errorf("looking at the end of %s partition %d: %w", tp.topic, tp.partition, err)
 		}
-		if end >= e.need[tp] {
+		if end < 0 || end >= e.need[tp] {
 			break
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -13,7 +14,8 @@ import (
 // The values of the state's records.
 //
 //	stream    JSON of connector.StreamState
-//	resource  1, flags (1: unknown), hash[16], epoch, etag, number of rows, rows' ids
+//	resource  1, flags (1: unknown), hash[16], epoch, etag, number of rows, and each row's id: where in the resource's id its
+//	          beginning stands, how long that is, and the rest
 //	row       1, hash[16], form of the body, body (see body.go)
 //
 // Numbers are unsigned varints, strings are preceded by their length. The index keeps the values of resources and
@@ -47,13 +49,9 @@ func parseState(value []byte) (connector.StreamState, error) {
 	}
 }
 
-// encodeResource is the value of a resource's record.
-func encodeResource(r *connector.ResourceState) []byte {
-	n := 2 + hashLen + 3*binary.MaxVarintLen32 + len(r.ETag)
-	for _, id := range r.Rows {
-		n += binary.MaxVarintLen32 + len(id)
-	}
-	b := append(make([]byte, 0, n), resourceVersion, 0)
+// encodeResource is the value of the record of the resource id.
+func encodeResource(id string, r *connector.ResourceState) []byte {
+	b := append(make([]byte, 0, 64), resourceVersion, 0)
 	if r.Unknown {
 		b[1] |= flagUnknown
 	}
@@ -61,14 +59,27 @@ func encodeResource(r *connector.ResourceState) []byte {
 	b = binary.AppendUvarint(b, uint64(max(r.Epoch, 0)))
 	b = appendBytes(b, r.ETag)
 	b = binary.AppendUvarint(b, uint64(len(r.Rows)))
-	for _, id := range r.Rows {
-		b = appendBytes(b, id)
+	for _, row := range r.Rows {
+		start, n := shared(id, row)
+		b = binary.AppendUvarint(b, uint64(start))
+		b = binary.AppendUvarint(b, uint64(n))
+		b = appendBytes(b, row[n:])
 	}
 	return b
 }
 
-// parseResource reads the value of a resource's record. The strings are parts of value.
-func parseResource(value string) (connector.ResourceState, error) {
+// shared finds the beginning of a row's id, up to a RECURRENCE-ID, in its resource's: most are the resource's name.
+func shared(id, row string) (start, n int) {
+	name, _, _ := strings.Cut(row, "#")
+	start = strings.Index(id, name)
+	if name == "" || start < 0 {
+		return 0, 0
+	}
+	return start, len(name)
+}
+
+// parseResource reads the value of the record of the resource id. The strings are parts of value and id where they can be.
+func parseResource(id, value string) (connector.ResourceState, error) {
 	var r connector.ResourceState
 	in := reader{rest: value}
 	if v := in.byte(); in.err == nil && v != resourceVersion {
@@ -80,14 +91,23 @@ func parseResource(value string) (connector.ResourceState, error) {
 	r.Epoch = int64(epoch & (1<<63 - 1))
 	r.ETag = in.take(in.uvarint())
 	n := in.uvarint()
-	if n > uint64(len(in.rest)) { // each takes a byte at least
+	if n > uint64(len(in.rest))/3 { // each takes three bytes at least
 		return r, errShort
 	}
 	if n > 0 && in.err == nil {
 		r.Rows = make([]string, 0, n)
 	}
 	for range n {
-		r.Rows = append(r.Rows, in.take(in.uvarint()))
+		start, length := in.uvarint(), in.uvarint()
+		if start > uint64(len(id)) || length > uint64(len(id))-start {
+			in.fail()
+			break
+		}
+		row := id[start : start+length]
+		if rest := in.take(in.uvarint()); rest != "" {
+			row += rest
+		}
+		r.Rows = append(r.Rows, row)
 	}
 	if in.err == nil && in.rest != "" {
 		in.err = fmt.Errorf("%d bytes too many", len(in.rest))

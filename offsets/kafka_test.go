@@ -1,0 +1,134 @@
+package offsets_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/offsets"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+var stream = connector.Stream{Source: "work", Account: "alice", Collection: "/alice/work/", Kind: connector.Events}
+
+func dataTopic(connector.Stream) string { return "cal.work.events" }
+
+// broker is a client of an embedded broker with the topics of the connector "team".
+func broker(t *testing.T) *kafka.Client {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "team-offsets", "team-state", "cal.work.events"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	client, err := kafka.New(kafka.Config{Brokers: cluster.ListenAddrs()}, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func ledger(c *kafka.Client) *offsets.Ledger {
+	cfg := offsets.Config{Name: "team", Partition: 1, DataTopic: dataTopic, Keep: true,
+		Missing: func(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }}
+	return offsets.NewLedger(cfg, c.NewProducer("team-1"), c, hclog.NewNullLogger())
+}
+
+func page(commit int64) connector.Transaction {
+	id := fmt.Sprint(commit)
+	return connector.Transaction{
+		Stream:  stream,
+		Records: []connector.Record{{Topic: dataTopic(stream), Partition: 1, Key: stream.Key(id), Value: []byte("{}")}},
+		State: &connector.StreamState{Epoch: 1, Phase: connector.Streaming, Partition: 1, Commit: commit, Resources: commit, Rows: commit,
+			KeyFormat: "json"},
+		Resources: []connector.ResourceChange{{ID: "/" + id, State: &connector.ResourceState{Epoch: 1, Rows: []string{id}}}},
+		Rows:      []connector.RowChange{{ID: id, Hash: connector.HashOf([]byte(id)), Body: []byte(`{"id":"` + id + `"}`)}},
+		Offset:    &connector.Offset{Token: "token-" + id, Epoch: 1, CommittedMs: 1},
+	}
+}
+
+func load(t *testing.T, l *offsets.Ledger) *connector.Checkpoint {
+	t.Helper()
+	all, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cp := all[stream]; cp != nil {
+		return cp
+	}
+	return l.Open(stream)
+}
+
+// TestOnABroker goes through the life of a partition with the real producer and reader: a first owner, a second that fences it,
+// the first that takes it back, a list from beside, a reset.
+func TestOnABroker(t *testing.T) {
+	client := broker(t)
+	first, second := ledger(client), ledger(client)
+	if cp := load(t, first); cp.State != nil || cp.Offset != nil {
+		t.Fatalf("an empty partition: %+v", cp)
+	}
+	commit := func(l *offsets.Ledger, n int64) error { return l.Commit(t.Context(), []connector.Transaction{page(n)}) }
+	for n := range int64(5) {
+		if err := commit(first, n+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, load(t, second), 5)
+	if err := commit(first, 6); !errors.Is(err, connector.ErrFenced) {
+		t.Fatalf("the first owner: %v", err)
+	}
+	if err := commit(second, 6); err != nil {
+		t.Fatal(err)
+	}
+	check(t, load(t, first), 6)
+	entries, err := offsets.List(t.Context(), client, "team", 2)
+	if err != nil || len(entries) != 1 || entries[0].Offset.Token != "token-6" {
+		t.Fatalf("list: %+v, %v", entries, err)
+	}
+	if err := first.Reset(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+	if cp := load(t, second); cp.Offset != nil || cp.State == nil || cp.State.Rows != 6 || cp.Refused != nil {
+		t.Errorf("after the reset: %+v", cp)
+	}
+}
+
+func check(t *testing.T, cp *connector.Checkpoint, n int64) {
+	t.Helper()
+	id := fmt.Sprint(n)
+	if cp.Refused != nil || cp.State.Commit != n || cp.Offset.Token != "token-"+id {
+		t.Fatalf("got %+v", cp)
+	}
+	if body, err := cp.Index.Body(id); err != nil || string(body) != `{"id":"`+id+`"}` {
+		t.Fatalf("body %q, %v", body, err)
+	}
+	if r, ok := cp.Index.Resource("/" + id); !ok || len(r.Rows) != 1 || r.Rows[0] != id {
+		t.Fatalf("resource %+v", r)
+	}
+	if cp.State.DataEnd < n-1 {
+		t.Fatalf("data end %d after %d commits", cp.State.DataEnd, n)
+	}
+}
+
+// TestDataTopicMissing: a deleted data topic is told from one that cannot be reached.
+func TestDataTopicMissing(t *testing.T) {
+	client := broker(t)
+	l := ledger(client)
+	load(t, l)
+	for n := range int64(2) {
+		if err := l.Commit(t.Context(), []connector.Transaction{page(n + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renamed := offsets.Config{Name: "team", Partition: 1, DataTopic: func(connector.Stream) string { return "gone" },
+		Missing: func(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }}
+	if cp := load(t, offsets.NewLedger(renamed, client.NewProducer("team-1"), client, hclog.NewNullLogger())); cp.Refused == nil {
+		t.Error("not refused")
+	}
+}
