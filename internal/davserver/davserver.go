@@ -48,6 +48,8 @@ type Options struct {
 	// ETag makes an object's ETag from its body; n rises with each change of the calendar. Nil: a quoted hash of
 	// the body. An empty one is not sent.
 	ETag func(body []byte, n uint64) string
+	// Seen is told of every request once it is answered. It must not block.
+	Seen func(k Kind, r *http.Request, status int)
 	// Segment encodes one segment of a path for hrefs. Nil: url.PathEscape.
 	Segment func(string) string
 }
@@ -114,8 +116,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rq := newRequest(r, body)
-	out := &counter{ResponseWriter: w}
-	defer func() { s.count(rq.kind, len(body), out.n) }()
+	out := &counter{ResponseWriter: w, status: http.StatusOK}
+	defer func() {
+		s.count(rq.kind, len(body), out.n)
+		if s.opts.Seen != nil {
+			s.opts.Seen(rq.kind, r, out.status)
+		}
+	}()
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	f := s.faultFor(rq.kind, r)
 	r.Body = io.NopCloser(bytes.NewReader(body))

@@ -24,7 +24,7 @@ type Fault struct {
 	// Malformed ends the body, XML or not, in mid-element, although HTTP knows nothing of it.
 	Malformed bool
 
-	// Drop leaves objects of these names out of a sync answer or a multiget.
+	// Drop leaves objects of these names out of a sync answer, a listing or a multiget, and calendars out of their home.
 	Drop []string
 	// Refuse gives objects of these names this status in a multiget.
 	Refuse map[string]int
@@ -139,10 +139,16 @@ func (s *Server) count(k Kind, in int, out int64) {
 	s.traffic[k] = Traffic{Requests: t.Requests + 1, In: t.In + int64(in), Out: t.Out + out}
 }
 
-// counter counts the bytes of an answer's body.
+// counter counts the bytes of an answer's body and notes its status.
 type counter struct {
 	http.ResponseWriter
-	n int64
+	n      int64
+	status int
+}
+
+func (c *counter) WriteHeader(status int) {
+	c.status = status
+	c.ResponseWriter.WriteHeader(status)
 }
 
 func (c *counter) Write(p []byte) (int, error) {

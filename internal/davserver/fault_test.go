@@ -100,6 +100,19 @@ func TestCountsWhatWentThrough(t *testing.T) {
 	}
 }
 
+func TestSeenIsToldOfAnswers(t *testing.T) {
+	var told []string
+	f := start(t, davserver.Options{Seen: func(k davserver.Kind, r *http.Request, status int) {
+		told = append(told, fmt.Sprint(k, r.URL.Path, status))
+	}})
+	f.do("PUT", work+"a.ics", string(event("a", "one")))
+	f.do("GET", work+"a.ics", "")
+	f.do("DELETE", work+"b.ics", "")
+	if got, want := fmt.Sprint(told), fmt.Sprint([]string{"put" + work + "a.ics201", "get" + work + "a.ics200", "delete" + work + "b.ics404"}); got != want {
+		t.Fatal(got)
+	}
+}
+
 // A client that folds deltas must hold what the server does, whatever is written meanwhile.
 func TestDeltasUnderWritersAreWhole(t *testing.T) {
 	f := start(t, davserver.Options{InlineData: true, PageLimit: 50})

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"path"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,11 +23,11 @@ import (
 
 // Endpoints is what the connector of the demo is to be configured with.
 type Endpoints struct {
-	Brokers                     []string
-	DAVURL, Username, Password  string
-	Source, TopicPrefix         string        // name of the only source; prefix of the topics
-	PollInterval, RetryInterval time.Duration // short, for impatient spectators; RetryInterval is the longest pause after a failed poll
-	Log                         io.Writer     // for the connector's log: the view shows its last line
+	Brokers                    []string
+	DAVURL, Username, Password string
+	Source, TopicPrefix        string        // name of the only source; prefix of the topics
+	PollInterval               time.Duration // short, for impatient spectators
+	Log                        io.Writer     // for the connector's log: the live view shows its last line
 }
 
 // Options says how to run the demo.
@@ -89,6 +92,34 @@ type stage struct {
 	broker *kfake.Cluster
 	client *kafka.Client
 	fold   *fold
+
+	mu       sync.Mutex
+	onChange func(line) // told what spectators change with their own clients
+}
+
+// spectate tells of the changes that come through CalDAV: the connector only reads, and the demo's own do not.
+func (s *stage) spectate(k davserver.Kind, r *http.Request, status int) {
+	l := line{side: onCalendar, op: "~"}
+	if where, object := path.Split(r.URL.Path); object != "" {
+		l.where, l.what = path.Base(where), object
+	} else {
+		l.where, l.what = path.Base(where), "a calendar"
+	}
+	switch {
+	case status >= 300, k != davserver.Put && k != davserver.Delete && k != davserver.Make:
+		return
+	case status == http.StatusCreated:
+		l.op = "+"
+	case k == davserver.Delete:
+		l.op = "-"
+	}
+	l.what += ", by a CalDAV client"
+	s.mu.Lock()
+	show := s.onChange
+	s.mu.Unlock()
+	if show != nil {
+		show(l)
+	}
 }
 
 func newStage(ctx context.Context) (*stage, error) {
@@ -107,7 +138,8 @@ func newStage(ctx context.Context) (*stage, error) {
 		broker.Close()
 		return nil, fmt.Errorf("reaching the broker: %w", err)
 	}
-	s := &stage{dav: davserver.New(davserver.Options{Users: map[string]string{username: password}}), broker: broker, client: client}
+	s := &stage{broker: broker, client: client}
+	s.dav = davserver.New(davserver.Options{Users: map[string]string{username: password}, Seen: s.spectate})
 	s.fold = newFold(s.dav)
 	s.davURL = "http://" + ln.Addr().String() + "/"
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,7 +159,7 @@ func (s *stage) close() error {
 func (s *stage) endpoints(log io.Writer) Endpoints {
 	return Endpoints{
 		Brokers: s.broker.ListenAddrs(), DAVURL: s.davURL, Username: username, Password: password,
-		Source: source, TopicPrefix: prefix, PollInterval: 300 * time.Millisecond, RetryInterval: 500 * time.Millisecond, Log: log,
+		Source: source, TopicPrefix: prefix, PollInterval: 300 * time.Millisecond, Log: log,
 	}
 }
 
@@ -142,6 +174,9 @@ func (s *stage) play(ctx context.Context, o Options, v view) error {
 			v.show(line{side: onScore, what: s.fold.compare().String()})
 		}
 	}
+	s.mu.Lock()
+	s.onChange = show
+	s.mu.Unlock()
 	l := newLife(s.dav, show)
 	e := s.endpoints(logLines(show))
 	v.begin(e)
@@ -164,10 +199,12 @@ func (s *stage) play(ctx context.Context, o Options, v view) error {
 	}
 	g.Go(func() error {
 		early := beforeEnd(ctx, o)
-		if told := l.tellStory(early, o.Pace, s.fold.agrees); told && o.once {
+		switch told := l.tellStory(early, o.Pace, s.fold.agrees); {
+		case told && o.once:
 			return errOver
+		case told:
+			l.goOn(early, o.Pace, s.fold.agrees)
 		}
-		l.goOn(early, o.Pace, s.fold.agrees)
 		return nil
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, errOver) {

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/sinks/kafka"
 )
 
@@ -104,11 +105,12 @@ func TestTheConnectorsEndIsTheDemos(t *testing.T) {
 	}
 }
 
-func TestEndsWithItsContext(t *testing.T) {
+func TestShowsWhatSpectatorsDoAndEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	err := Run(ctx, Options{Out: io.Discard, Start: func(ctx context.Context, e Endpoints) error {
-		req, _ := http.NewRequestWithContext(ctx, "PROPFIND", e.DAVURL+"alice/calendars/", nil)
+	out := &output{}
+	err := Run(ctx, Options{Out: out, Start: func(ctx context.Context, e Endpoints) error {
+		req, _ := http.NewRequestWithContext(ctx, "MKCALENDAR", e.DAVURL+"alice/calendars/mine/", nil)
 		req.SetBasicAuth(e.Username, e.Password)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -121,5 +123,28 @@ func TestEndsWithItsContext(t *testing.T) {
 	}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := "+ mine  a calendar, by a CalDAV client"; !strings.Contains(out.String(), want) {
+		t.Fatalf("no %q in %s", want, out)
+	}
+}
+
+// However long it goes on, it does not run out of things to do, nor of bounds.
+func TestLifeGoesOn(t *testing.T) {
+	dav := davserver.New(davserver.Options{Users: map[string]string{username: password}})
+	l := newLife(dav, func(line) {})
+	dav.MakeCalendar(username, "a client's", "not of this life")
+	ctx := context.Background()
+	for n := range 2000 {
+		if n%3 == 0 {
+			l.forget(ctx, 0)
+		} else {
+			l.happen()
+		}
+		for cal, meetings := range l.meetings {
+			if held := len(dav.List(username, cal)); held != len(meetings) || held > 12 {
+				t.Fatalf("after %d: %s holds %d, of %d", n, cal, held, len(meetings))
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -120,6 +121,9 @@ func (l *life) forget(ctx context.Context, away time.Duration) {
 	defer l.dav.Fault(nil)
 	l.tell("!", "", "server down: 503")
 	wait(ctx, away/2)
+	for len(l.names("work")) < 2 {
+		l.plan("work", l.invent())
+	}
 	names := l.names("work")
 	moved, gone := names[0], names[len(names)-1]
 	l.move("work", moved, l.meetings["work"][moved].start.Add(time.Hour))
@@ -131,7 +135,7 @@ func (l *life) forget(ctx context.Context, away time.Duration) {
 
 // happen is some change.
 func (l *life) happen() {
-	calendars := l.dav.Calendars(username)
+	calendars := slices.Sorted(maps.Keys(l.meetings))
 	cal := calendars[l.dice.IntN(len(calendars))]
 	names := l.names(cal)
 	dice := l.dice.IntN(3)

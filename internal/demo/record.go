@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -139,7 +140,8 @@ func (r record) line() line {
 
 func (r record) describeMarker() string {
 	if r.marker == "snapshot-end" {
-		return fmt.Sprintf("%s · %s rows", r.marker, r.count)
+		rows, _ := strconv.Atoi(r.count) // 0 is what a broken one should look like
+		return fmt.Sprintf("%s · %s", r.marker, plural(rows, "row"))
 	}
 	return fmt.Sprintf("%s · epoch %s, %s", r.marker, r.epoch, r.reason)
 }
