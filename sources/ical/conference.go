@@ -65,16 +65,22 @@ func meetingLink(s string) string {
 		if i < 0 {
 			return ""
 		}
+		start := i - len("http")
+		if start > 0 && s[i-1] == 's' {
+			start--
+		}
+		if start < 0 || !isWeb(s[start:i+3]) {
+			s = s[i+3:]
+			continue
+		}
 		end := min(len(s), i+maxLink)
 		if n := strings.IndexAny(s[i:end], " \t\n\r<>\"'()[]{}|\\^`"); n >= 0 {
 			end = i + n
 		}
-		for _, scheme := range []string{"https", "http"} {
-			if strings.HasSuffix(s[:i], scheme) && isMeeting(s[i+3:end]) {
-				return strings.TrimRight(s[i-len(scheme):end], ".,;:!?*_")
-			}
+		if isMeeting(s[i+3 : end]) {
+			return strings.TrimRight(s[start:end], ".,;:!?*_")
 		}
-		s = s[min(end, i+3):]
+		s = s[end:]
 	}
 }
 

@@ -7,10 +7,8 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"time"
 
 	goical "github.com/emersion/go-ical"
-	"github.com/teambition/rrule-go"
 )
 
 // onset is when a zone's offset changes, and to what.
@@ -213,61 +211,4 @@ func (o *observance) onsets(r rules, expanded *int) rules {
 		r = append(r, onset{utc: wall - int64(o.from), from: o.from, to: o.to})
 	}
 	return r
-}
-
-// The years for which a VTIMEZONE's rules are expanded.
-const (
-	firstRuleYear = 1970
-	lastRuleYear  = 2100
-)
-
-// zoneRuleParts are what rules of zones consist of; others multiply the days and hours to look at.
-var zoneRuleParts = []string{"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYMONTH", "BYMONTHDAY", "BYDAY", "WKST"}
-
-// yearly tells whether a rule, in upper case, is one that describes a zone.
-func yearly(rule string) bool {
-	if len(rule) > 512 || !strings.Contains(rule, "FREQ=YEARLY") {
-		return false
-	}
-	for part := range strings.SplitSeq(rule, ";") {
-		if name, _, _ := strings.Cut(part, "="); !slices.Contains(zoneRuleParts, name) {
-			return false
-		}
-	}
-	return true
-}
-
-// expand lists a yearly rule's wall times in those years, none for another rule.
-func expand(rule string, o *observance) []int64 {
-	upper := strings.ToUpper(strings.TrimSuffix(strings.TrimSpace(rule), ";"))
-	if !yearly(upper) {
-		return nil
-	}
-	option, err := rrule.StrToROption(upper)
-	if err != nil {
-		return nil
-	}
-	option.Dtstart = time.Unix(o.start, 0).UTC()
-	if option.Dtstart.Year() < firstRuleYear && option.Count == 0 && option.Interval <= 1 {
-		option.Dtstart = option.Dtstart.AddDate(firstRuleYear-option.Dtstart.Year(), 0, 0)
-	}
-	until := time.Date(lastRuleYear, 12, 31, 0, 0, 0, 0, time.UTC)
-	if !option.Until.IsZero() && option.Until.Before(until) {
-		// UNTIL is an instant; the rule counts in wall time.
-		until = option.Until.Add(time.Duration(o.from) * time.Second)
-		if !strings.Contains(upper, "Z") {
-			until = option.Until
-		}
-	}
-	option.Until = until
-	r, err := rrule.NewRRule(*option)
-	if err != nil {
-		return nil
-	}
-	var walls []int64
-	next := r.Iterator()
-	for t, ok := next(); ok && len(walls) < MaxOnsets; t, ok = next() {
-		walls = append(walls, t.Unix())
-	}
-	return walls
 }
