@@ -51,3 +51,47 @@ func (p *pass) empty(ctx context.Context) error {
 	}
 	return p.lane.flush()
 }
+
+// Retire publishes a d for each row of streams that the configuration no longer names, and forgets their offsets. The
+// calendars row of a collection goes with its events. ledger must hold the streams' partition, loaded.
+func (c *Connector) Retire(ctx context.Context, ledger Ledger, streams ...Stream) error {
+	o := &owner{c: c, ledger: ledger}
+	for _, s := range streams {
+		source := &Source{Name: s.Source, Connector: c.connectorOf(s.Source)}
+		if err := newTask(o, source, nil, ledger.Open(s)).remove(ctx); err != nil {
+			return err
+		}
+		if s.Kind != Events {
+			continue
+		}
+		home := Stream{Source: s.Source, Account: s.Account, Kind: Calendars}
+		if err := newTask(o, source, nil, ledger.Open(home)).drop(ctx, s.Collection); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectorOf is the kind of a source; one that is no longer configured was what all are in this version.
+func (c *Connector) connectorOf(name string) string {
+	for _, s := range c.sources {
+		if s.Name == name {
+			return s.Connector
+		}
+	}
+	return "caldav"
+}
+
+// drop deletes one resource's rows.
+func (t *task) drop(ctx context.Context, id string) error {
+	if t.cp.Refused != nil || t.cp.State == nil {
+		return t.cp.Refused
+	}
+	p := &pass{task: t, state: *t.cp.State, prior: t.cp.Offset}
+	b := p.begin()
+	v := p.view(id)
+	if err := b.add(id, v, diffGone(v)); err != nil || b.empty() {
+		return err
+	}
+	return t.owner.ledger.Commit(ctx, []Transaction{b.transaction()})
+}

@@ -364,3 +364,32 @@ func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
 		t.Fatal("then it is quiet")
 	}
 }
+
+func TestRetire(t *testing.T) {
+	w := newWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		w.t = t
+		w.up.put(w.up.add("/a/"), "1", "=1,x=1")
+		w.up.put(w.up.add("/b/"), "1", "=1")
+		w.start()
+		w.polls(1)
+		w.end()
+	})
+	cfg := Config{TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
+	c := New(cfg, nil, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
+	if err := c.Retire(context.Background(), w.ledger, events("/a/")); err != nil {
+		t.Fatal(err)
+	}
+	if f := fold(t, w.ledger.records(), "/a/"); len(f.rows) != 0 {
+		t.Errorf("rows %v", f.rows)
+	}
+	if f := fold(t, w.ledger.records(), "/b/"); len(f.rows) != 1 {
+		t.Errorf("rows %v", f.rows)
+	}
+	if got := w.calendars(); len(got) != 1 || !got["/b/"] {
+		t.Errorf("calendars %v", got)
+	}
+	if cp := w.ledger.Open(events("/a/")); cp.Offset != nil || cp.State.Phase != RemovedAll {
+		t.Errorf("checkpoint %+v %+v", cp.Offset, cp.State)
+	}
+}
