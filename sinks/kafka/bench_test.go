@@ -98,3 +98,40 @@ func benchTopics(b *testing.B) (*kafka.Client, [2]string) {
 	}
 	return c, topics
 }
+
+// BenchmarkRead loads a partition of 100,000 rows of 1 KiB.
+func BenchmarkRead(b *testing.B) {
+	c, topics := benchTopics(b)
+	p := c.NewProducer("bench-" + topics[0])
+	if err := p.Fence(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	recs := rows(1000, topics[0], topics[1])
+	page := make([]connector.Record, 0, 1000)
+	for i := 0; i < len(recs); i += 2 {
+		recs[i].Value = recs[i].Value[:1000]
+		page = append(page, recs[i])
+	}
+	var end int64
+	for range 100 {
+		offsets, err := p.Commit(b.Context(), page)
+		if err != nil {
+			b.Fatal(err)
+		}
+		end = offsets[len(offsets)-1] + 1
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		for _, err := range c.Read(b.Context(), topics[0], 0, 0, end) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != 100000 {
+			b.Fatal(n)
+		}
+	}
+	b.ReportMetric(float64(b.N)*100000/b.Elapsed().Seconds(), "rows/s")
+}

@@ -145,3 +145,16 @@ func code(c int16) error {
 	}
 	return kafkago.Error(c)
 }
+
+// warner returns a function that logs the failures of a series: one in ten seconds as a warning, the others for debugging.
+func (c *Client) warner(msg string, args ...any) func(error) {
+	last := time.Now()
+	return func(err error) {
+		if time.Since(last) < 10*time.Second {
+			c.log.Debug(msg, append(args, "error", err)...)
+			return
+		}
+		last = time.Now()
+		c.log.Warn(msg, append(args, "error", explain(err))...)
+	}
+}

@@ -74,6 +74,7 @@ func (p *Producer) Fence(ctx context.Context) error {
 // init asks for a new epoch until it has one. While an earlier transaction is being finished the answer is 51.
 func (p *Producer) init(ctx context.Context) error {
 	pause := patient(50*time.Millisecond, 2*time.Second)
+	warn := p.c.warner("fencing a transactional id fails, trying on", "transactional_id", p.id)
 	return backoff.Retry(func() error {
 		res, err := ask[*initproducerid.Response](ctx, p.c, requestTimeout, &initproducerid.Request{
 			TransactionalID: p.id, TransactionTimeoutMs: int32(p.c.cfg.TransactionTimeout.Milliseconds()), ProducerID: -1, ProducerEpoch: -1,
@@ -90,7 +91,7 @@ func (p *Producer) init(ctx context.Context) error {
 			return backoff.Permanent(explain(err))
 		case errors.Is(err, kafkago.ConcurrentTransactions):
 		default:
-			p.c.log.Debug("fencing failed, trying again", "transactional_id", p.id, "error", err)
+			warn(err)
 			if cause := p.c.cause(ctx); cause != nil {
 				return cause
 			}
@@ -110,8 +111,9 @@ func patient(first, last time.Duration) *backoff.ExponentialBackOff {
 //
 // A *connector.TooLargeError says that a record cannot be published to its topic as it stands; nothing of recs was, and the producer goes
 // on. When ctx ends before the transaction begins nothing was sent either, and ctx's error is returned; afterwards it is
-// not heeded (Invariant 10). After any other error the outcome is unknown: ErrOutcomeUnknown, or connector.ErrFenced where another
-// owner has begun (or the broker's transaction.timeout has passed). Every Commit then fails until Fence has succeeded.
+// not heeded (Invariant 10). After any other error the outcome is to be taken as unknown: ErrOutcomeUnknown, or connector.ErrFenced where
+// another owner has begun (or the broker's transaction.timeout has passed). Every Commit then fails until Fence has succeeded. A topic that is
+// missing fails its caller before anything is sent.
 func (p *Producer) Commit(ctx context.Context, recs []connector.Record) ([]int64, error) {
 	if len(recs) == 0 {
 		return nil, nil

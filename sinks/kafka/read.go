@@ -76,7 +76,7 @@ func (r *reader) fetch(ctx context.Context) (*fetched, error) {
 		patience = 0
 	}
 	var f *fetched
-	began := time.Now()
+	began, warn := time.Now(), r.c.warner("reading fails, trying on", "partition", r.p.String())
 	err := retry(ctx, patience, func() (bool, error) {
 		var err error
 		f, err = r.c.fetch(ctx, r.p, r.position, r.bytes, fetchWait)
@@ -89,7 +89,7 @@ func (r *reader) fetch(ctx context.Context) (*fetched, error) {
 		case errors.Is(err, context.DeadlineExceeded):
 			r.bytes = max(r.bytes/2, minFetchBytes)
 		}
-		r.c.log.Debug("fetching failed", "partition", r.p, "offset", r.position, "error", err)
+		warn(err)
 		return !refused(err), err
 	})
 	return f, err

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
 	"github.com/segmentio/kafka-go/protocol/endtxn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -60,7 +63,10 @@ func (p *Producer) transact(ctx context.Context, calls []*call) error {
 func (t *transaction) run(ctx context.Context) error {
 	leaders, err := t.prepare(ctx)
 	if err != nil {
-		return unknown(fmt.Errorf("preparing the transaction: %w", err))
+		for topic := range t.limits {
+			t.p.c.forgetLimit(topic) // one that is gone then fails its own callers only
+		}
+		return fmt.Errorf("preparing a transaction, of which nothing was sent: %w", explain(err))
 	}
 	if err := t.add(ctx); err != nil {
 		return unknown(fmt.Errorf("adding partitions to the transaction: %w", err))
@@ -119,29 +125,55 @@ func (t *transaction) place(rec *connector.Record, offset *int64, sizes map[part
 	sizes[at] += size
 }
 
-// encode gives each batch its bytes and its place in its partition's sequence.
+// encode gives each batch its bytes and its place in its partition's sequence. Compression takes most of the time there is, so
+// batches are encoded beside one another.
 func (t *transaction) encode() error {
 	now := time.Now().UnixMilli()
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, at := range t.parts {
+		for _, ch := range t.chunks[at] {
+			g.Go(func() error { return ch.encode(t.p.c.codec, now) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, at := range t.parts {
+		if err := t.split(at, now); err != nil {
+			return err
+		}
 		next := t.p.sequences[at]
-		chunks := t.chunks[at]
-		for i := 0; i < len(chunks); i++ {
-			ch := chunks[i]
-			set, err := appendBatch(*sets.Get().(*[]byte), ch.recs, t.p.c.codec, now)
-			if err != nil {
-				return err
-			}
-			if len(set)-sizePrefix > t.limits[at.topic] && len(ch.recs) > 1 { // compression made it larger
-				chunks = slices.Replace(chunks, i, i+1, ch.halves()...)
-				i--
-				continue
-			}
-			stamp(set, t.p.producer, t.p.epoch, next)
-			ch.set, ch.sequence = set, next
+		for _, ch := range t.chunks[at] {
+			stamp(ch.set, t.p.producer, t.p.epoch, next)
+			ch.sequence = next
 			next = sequenceAfter(next, len(ch.recs))
 		}
-		t.chunks[at] = chunks
 	}
+	return nil
+}
+
+func (ch *chunk) encode(codec compress.Compression, nowMs int64) error {
+	set, err := appendBatch(*sets.Get().(*[]byte), ch.recs, codec, nowMs)
+	ch.set = set
+	return err
+}
+
+// split halves the batches of a partition that compression has made larger than the topic takes.
+func (t *transaction) split(at partition, nowMs int64) error {
+	chunks := t.chunks[at]
+	for i := 0; i < len(chunks); i++ {
+		for len(chunks[i].set)-sizePrefix > t.limits[at.topic] && len(chunks[i].recs) > 1 {
+			halves := chunks[i].halves()
+			for _, h := range halves {
+				if err := h.encode(t.p.c.codec, nowMs); err != nil {
+					return err
+				}
+			}
+			chunks = slices.Replace(chunks, i, i+1, halves...)
+		}
+	}
+	t.chunks[at] = chunks
 	return nil
 }
 
