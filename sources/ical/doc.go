@@ -14,7 +14,7 @@ package ical
 const (
 	MaxBody       = 16 << 20  // bytes; a larger body is not parsed
 	MaxLine       = 256 << 10 // bytes of one unfolded property
-	MaxRow        = 1 << 20   // bytes of all properties of one row
+	MaxRow        = 2 << 20   // bytes of all properties of one row, each counted with 64 more
 	MaxComponents = 20_000    // VEVENTs and VTODOs
 	MaxDepth      = 16        // BEGINs within one another
 	MaxZones      = 128       // VTIMEZONEs that are looked into

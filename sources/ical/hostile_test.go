@@ -93,6 +93,11 @@ func TestHostile(t *testing.T) {
 			if len(rows) == 0 {
 				t.Fatal("no row")
 			}
+			for _, r := range rows {
+				if len(r.JSON) > 8<<20 {
+					t.Errorf("row %s has %d bytes", r.ID, len(r.JSON))
+				}
+			}
 			if why, _ := fields(t, rows[0])["parse_error"].(string); !strings.Contains(why, c.want) || len(why) > 4096 {
 				t.Errorf("parse_error is %.4096q, want %q in it", why, c.want)
 			}

@@ -110,6 +110,7 @@ func (p *parser) take() {
 		} else {
 			p.params = params[:len(p.params)]
 		}
+	default: // not read
 	}
 }
 
@@ -127,11 +128,12 @@ func (p *parser) property() {
 		c.notes.add(p.lines.number, shown(p.lines.line[:20])+" has "+strconv.Itoa(p.lines.size)+" bytes, left out")
 		return
 	}
-	if p.size += p.lines.size; p.size > MaxRow {
-		p.size -= p.lines.size
+	size := p.lines.size + 64 // about what its names take in the row
+	if p.size+size > MaxRow {
 		p.excluded++
 		return
 	}
+	p.size += size
 	prop, params, why := split(p.lines.line, p.params)
 	p.params = params
 	if why != "" {
@@ -190,6 +192,7 @@ func (p *parser) open(f *frame) {
 		p.first, p.size, p.excluded, p.guessed = len(p.props), 0, 0, false
 	case zone:
 		f.start = p.lines.pos
+	default:
 	}
 }
 
@@ -233,6 +236,7 @@ func (p *parser) pop() {
 		if len(p.cal.zones) < MaxZones {
 			p.cal.zones = append(p.cal.zones, p.lines.text[f.start:p.lines.pos])
 		}
+	default:
 	}
 }
 

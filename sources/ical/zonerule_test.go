@@ -23,7 +23,7 @@ func TestExpandAgreesWithRRule(t *testing.T) {
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
 	fixed := []string{"", ";BYMONTH=3;BYDAY=-1SU", ";BYMONTH=11;BYDAY=1SU", ";BYMONTH=3;BYDAY=SU;BYMONTHDAY=8,9,10,11,12,13,14", ";BYMONTH=2;BYMONTHDAY=29", ";BYDAY=1SU", ";BYMONTHDAY=-1"}
 	total := 0
-	for i := range 80 {
+	for i := range 40 {
 		rule := "FREQ=YEARLY"
 		if i < len(fixed) {
 			rule += fixed[i]
@@ -58,7 +58,7 @@ func TestExpandAgreesWithRRule(t *testing.T) {
 			t.Errorf("%s from %s: got %d times, want %d", rule, option.Dtstart, len(got), len(want))
 		}
 	}
-	if total < 10_000 {
+	if total < 2_000 {
 		t.Errorf("only %d times compared", total)
 	}
 }
