@@ -111,6 +111,9 @@ func TestCalendarsOverHTTP(t *testing.T) {
 	if resp, text := f.do("PROPPATCH", "/alice/calendars/home/", patch); resp.StatusCode != http.StatusMultiStatus || !strings.Contains(text, "200 OK") {
 		t.Fatal(resp.Status, text)
 	}
+	if p, there := f.Calendar("alice", "home"); !there || p.DisplayName != "Home" || p.Color != "#00ff00" {
+		t.Fatalf("%+v", p)
+	}
 	_, home := f.do("PROPFIND", "/alice/calendars/", "", "Depth", "1")
 	for _, want := range []string{"<displayname>Home</displayname>", "#00ff00", "<sync-collection/>", "CS:getctag", "<displayname>Work &amp; play<"} {
 		if !strings.Contains(home, want) {

@@ -108,6 +108,18 @@ func (s *Server) UpdateCalendar(user, name string, change func(*Properties)) boo
 	return c != nil
 }
 
+// Calendar returns what a listing says of a calendar.
+func (s *Server) Calendar(user, name string) (Properties, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.calendar(user, name); c != nil {
+		p := c.Properties
+		p.Components = slices.Clone(p.Components)
+		return p, true
+	}
+	return Properties{}, false
+}
+
 // RenameCalendar gives a calendar another display name.
 func (s *Server) RenameCalendar(user, name, displayName string) bool {
 	return s.UpdateCalendar(user, name, func(p *Properties) { p.DisplayName = displayName })

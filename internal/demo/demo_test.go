@@ -148,3 +148,43 @@ func TestLifeGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// The comparison is what the demo claims, so it must see every difference.
+func TestTheFoldSeesDifferences(t *testing.T) {
+	dav := davserver.New(davserver.Options{Users: map[string]string{username: password}})
+	dav.MakeCalendar(username, "a b", "Name")
+	dav.Put(username, "a b", "50% #1.ics", []byte("body"))
+	key := `{"source":"demo","account":"alice","collection":"/alice/calendars/a b/","id":"%s"}`
+	take := func(f *fold, topic, id, value string, headers ...connector.Header) {
+		c := connector.Committed{Record: connector.Record{Topic: topic, Key: []byte(strings.Replace(key, "%s", id, 1)), Headers: headers}}
+		if value != "" {
+			c.Value = []byte(value)
+		}
+		r, err := parseRecord(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.add(r)
+	}
+	name, row := `{"op":"c","after":{"name":"Name"}}`, `{"op":"c","after":{"raw":"body"}}`
+	for want, differ := range map[string]func(*fold){
+		"same":           func(*fold) {},
+		"same, override": func(f *fold) { take(f, "t.events", "50%25 %231.ics#20260101", `{"op":"c","after":{}}`) },
+		"another body":   func(f *fold) { take(f, "t.events", "50%25 %231.ics", `{"op":"u","after":{"raw":"other"}}`) },
+		"a row too many": func(f *fold) { take(f, "t.events", "x.ics", row) },
+		"a row too few":  func(f *fold) { take(f, "t.events", "50%25 %231.ics", "") },
+		"another name":   func(f *fold) { take(f, "t.calendars", "", `{"op":"u","after":{"name":"Old"}}`) },
+		"no calendar":    func(f *fold) { take(f, "t.calendars", "", `{"op":"d","after":null}`) },
+		"in a snapshot": func(f *fold) {
+			take(f, "t.events", "", "", connector.Header{Key: "calcdc.marker", Value: []byte("snapshot-reset")})
+		},
+	} {
+		f := newFold(dav)
+		take(f, "t.calendars", "", name)
+		take(f, "t.events", "50%25 %231.ics", row)
+		differ(f)
+		if got := f.agrees(); got != strings.HasPrefix(want, "same") {
+			t.Errorf("%s: agrees is %v", want, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -13,19 +14,21 @@ type fold struct {
 	dav *davserver.Server
 
 	mu     sync.Mutex
-	rows   map[string]row // by key
-	counts map[string]int // records by op
+	rows   map[string]row     // of the events topic, by key
+	names  map[string]*string // of the calendars topic, by path
+	open   map[string]bool    // streams in a snapshot, by the key of their markers
+	counts map[string]int     // records by op
 	resets int
 }
 
 // row is an events row as far as the fold compares it.
 type row struct {
-	resource string // path
+	resource string // path, decoded
 	raw      *string
 }
 
 func newFold(dav *davserver.Server) *fold {
-	return &fold{dav: dav, rows: map[string]row{}, counts: map[string]int{}}
+	return &fold{dav: dav, rows: map[string]row{}, names: map[string]*string{}, open: map[string]bool{}, counts: map[string]int{}}
 }
 
 // add takes a record in.
@@ -33,17 +36,24 @@ func (f *fold) add(r record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[r.op()]++
+	gone := r.value == nil || r.value.After == nil
 	switch {
+	case r.marker == "snapshot-end":
+		delete(f.open, r.kind+r.rawKey)
 	case r.marker != "":
+		f.open[r.kind+r.rawKey] = true
 		if r.marker == "snapshot-reset" {
 			f.resets++
 		}
-	case r.kind != "events":
-	case r.value == nil || r.value.After == nil:
+	case gone && r.kind == "calendars":
+		delete(f.names, r.key.Collection)
+	case gone:
 		delete(f.rows, r.rawKey)
+	case r.kind == "calendars":
+		f.names[r.key.Collection] = r.value.After.Name
 	default:
 		name, _, _ := strings.Cut(r.key.ID, "#")
-		f.rows[r.rawKey] = row{r.key.Collection + name, r.value.After.Raw}
+		f.rows[r.rawKey] = row{r.key.Collection + decoded(name), r.value.After.Raw}
 	}
 }
 
@@ -60,28 +70,56 @@ func (s score) String() string {
 	return fmt.Sprintf("✓ the topic, folded, is the calendars: %s in %s, byte for byte", plural(s.objects, "object"), plural(s.rows, "row"))
 }
 
-// compare holds the folded topic against the calendar server's own listing, not one through CalDAV.
+// compare holds the folded topics against the calendar server's own listing, not one through CalDAV.
 func (f *fold) compare() score {
-	held := map[string]string{}
+	held, names := map[string]string{}, map[string]string{}
 	for _, name := range f.dav.Calendars(username) {
-		path := f.dav.Path(username, name)
+		path := decoded(f.dav.Path(username, name))
+		properties, _ := f.dav.Calendar(username, name)
+		names[path] = properties.DisplayName
 		for object, body := range f.dav.List(username, name) {
 			held[path+object] = string(body)
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := score{rows: len(f.rows), objects: len(held), same: true}
+	same := len(f.open) == 0 && f.holdsNames(names) && f.holdsObjects(held)
+	return score{rows: len(f.rows), objects: len(held), same: same}
+}
+
+// decoded reads a path, and a resource's name in an id, where # and % are escaped.
+func decoded(escaped string) string {
+	if name, err := url.PathUnescape(escaped); err == nil {
+		return name
+	}
+	return escaped
+}
+
+func (f *fold) holdsNames(names map[string]string) bool {
+	for path, name := range f.names {
+		if listed, there := names[path]; !there || text(name) != listed {
+			return false
+		}
+	}
+	return len(f.names) == len(names)
+}
+
+// holdsObjects tells whether the rows' raw texts are the objects, all of them, and the rows without one belong to them.
+func (f *fold) holdsObjects(held map[string]string) bool {
 	seen := map[string]bool{}
 	for _, r := range f.rows {
 		body, there := held[r.resource]
-		s.same = s.same && there && (r.raw == nil || *r.raw == body)
+		if !there || r.raw != nil && *r.raw != body {
+			return false
+		}
 		seen[r.resource] = seen[r.resource] || r.raw != nil
 	}
 	for resource := range held {
-		s.same = s.same && seen[resource]
+		if !seen[resource] {
+			return false
+		}
 	}
-	return s
+	return true
 }
 
 func (f *fold) agrees() bool { return f.compare().same }
