@@ -70,24 +70,25 @@ func TestWithGoWebDAVsClient(t *testing.T) {
 
 func TestObjectsOverHTTP(t *testing.T) {
 	f := start(t, davserver.Options{})
-	put := func(body string, header ...string) *http.Response {
+	put := func(body string, header ...string) (status int, etag string) {
 		resp, _ := f.do("PUT", work+"a.ics", body, append(header, "Content-Type", "text/calendar")...)
-		return resp
+		return resp.StatusCode, resp.Header.Get("ETag")
 	}
-	first := put(string(event("a", "one")), "If-None-Match", "*")
-	etag := first.Header.Get("ETag")
-	for i, c := range []struct {
-		got  *http.Response
-		want int
+	status, etag := put(string(event("a", "one")), "If-None-Match", "*")
+	if status != http.StatusCreated || etag == "" {
+		t.Fatal(status, etag)
+	}
+	for _, c := range []struct {
+		body, header, value string
+		want                int
 	}{
-		{first, http.StatusCreated},
-		{put(string(event("a", "two")), "If-None-Match", "*"), http.StatusPreconditionFailed},
-		{put(string(event("a", "two")), "If-Match", `"other"`), http.StatusPreconditionFailed},
-		{put(string(event("a", "two")), "If-Match", etag), http.StatusNoContent},
-		{put("not a calendar"), http.StatusForbidden},
+		{string(event("a", "two")), "If-None-Match", "*", http.StatusPreconditionFailed},
+		{string(event("a", "two")), "If-Match", `"other"`, http.StatusPreconditionFailed},
+		{string(event("a", "two")), "If-Match", etag, http.StatusNoContent},
+		{"not a calendar", "If-Match", "*", http.StatusForbidden},
 	} {
-		if c.got.StatusCode != c.want {
-			t.Errorf("%d: %s, want %d", i, c.got.Status, c.want)
+		if status, _ := put(c.body, c.header, c.value); status != c.want {
+			t.Errorf("%s: %s is answered %d, want %d", c.header, c.value, status, c.want)
 		}
 	}
 	if resp, got := f.do("GET", work+"a.ics", ""); got != string(event("a", "two")) || resp.Header.Get("ETag") == etag {

@@ -178,8 +178,9 @@ func (s *Server) handler(rq request) func(http.ResponseWriter, *http.Request, re
 		return s.serveMake
 	case Patch:
 		return s.servePatch
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (s *Server) authenticate(r *http.Request) (user string, ok bool) {
