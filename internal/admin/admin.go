@@ -83,7 +83,7 @@ func (a *Admin) logStream(before, now connector.Status) {
 		args = append(args, "note", now.Note)
 	}
 	if now.Err == "" {
-		a.log.Info("stream", args...)
+		a.log.Info("stream state", args...)
 		return
 	}
 	args = append(args, "failures", now.Failures)
@@ -95,7 +95,7 @@ func (a *Admin) logStream(before, now connector.Status) {
 		a.log.Error("stream cannot go on", args...)
 		return
 	}
-	a.log.Warn("stream", args...)
+	a.log.Warn("stream state", args...)
 }
 
 // Published implements connector.Observer.

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"github.com/calcdc/calcdc/internal/config"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+// finding is one thing that was looked at.
+type finding struct {
+	Kind   string `json:"kind"` // configuration, kafka, topic, account
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+type checkReport struct {
+	OK       bool           `json:"ok"`
+	Checks   []finding      `json:"checks"`
+	Accounts []*accountView `json:"accounts"`
+}
+
+func newCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration, reach Kafka and every source, say what each server can do",
+		Long: "Validate the configuration file, reach Kafka and every account, and say what each server can do. Nothing is\n" +
+			"written: topics that are missing are named as such. The exit code is 1 where something cannot be reached, 2 where\n" +
+			"the file is wrong.",
+		Example: "  calcdc check --config calcdc.yaml\n" +
+			"  calcdc check --config calcdc.yaml --json | jq '.checks[] | select(.ok | not)'",
+		Args: cobra.NoArgs,
+	}
+	load, asJSON := configFlag(cmd), jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		report := checkAll(cmd.Context(), c, cmd.Flag("config").Value.String())
+		if err := printReport(cmd.OutOrStdout(), report, *asJSON); err != nil {
+			return err
+		}
+		if !report.OK {
+			return errReported
+		}
+		return nil
+	}
+	return cmd
+}
+
+func checkAll(ctx context.Context, c *config.Config, file string) checkReport {
+	sources, accountCount := len(c.Sources), 0
+	for _, s := range c.Sources {
+		accountCount += len(s.CalDAV.Accounts)
+	}
+	r := checkReport{Checks: []finding{{Kind: "configuration", Name: file, OK: true,
+		Detail: count(sources, "source") + ", " + count(accountCount, "account")}}}
+	inKafka := make(chan []finding, 1)
+	go func() { inKafka <- checkKafka(ctx, c) }()
+	r.Accounts = describeAll(ctx, c, hclog.NewNullLogger())
+	r.Checks = append(r.Checks, <-inKafka...)
+	for _, v := range r.Accounts {
+		f := finding{Kind: "account", Name: v.Source + "/" + v.Account, OK: v.Error == "", Error: v.Error}
+		if f.OK {
+			f.Detail = v.summary()
+		}
+		r.Checks = append(r.Checks, f)
+	}
+	r.OK = true
+	for _, f := range r.Checks {
+		r.OK = r.OK && f.OK
+	}
+	return r
+}
+
+// checkKafka looks at the cluster and the topics without changing anything.
+func checkKafka(ctx context.Context, c *config.Config) []finding {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	cluster := finding{Kind: "kafka", Name: strings.Join(c.Kafka.Brokers, ",")}
+	client, err := reach(ctx, c, nil, hclog.NewNullLogger())
+	if err != nil {
+		cluster.Error = err.Error()
+		return []finding{cluster}
+	}
+	defer client.Close()
+	cluster.OK, cluster.Detail = true, security(c)
+	out := []finding{cluster}
+	for _, spec := range topicSpecs(c) {
+		out = append(out, checkTopic(ctx, c, client, spec))
+	}
+	return out
+}
+
+func security(c *config.Config) string {
+	text := "reached in plain text"
+	if c.Kafka.TLS.Enabled {
+		text = "reached with TLS"
+	}
+	if m := c.Kafka.SASL.Mechanism; m != "" {
+		text += ", authenticated by " + m
+	}
+	return text
+}
+
+func checkTopic(ctx context.Context, c *config.Config, client *kafka.Client, spec kafka.TopicSpec) finding {
+	f := finding{Kind: "topic", Name: spec.Name}
+	t, exists, err := client.DescribeTopic(ctx, spec.Name)
+	if err == nil && exists {
+		t, err = client.EnsureTopic(ctx, spec) // it is there: this refuses a policy that would lose state
+	}
+	if err == nil && exists && spec.Internal {
+		err = partitionsAgree(c, t)
+	}
+	switch {
+	case err != nil:
+		f.Error = err.Error()
+	case exists:
+		f.OK, f.Detail = true, fmt.Sprintf("%s, records up to %d bytes", count(int(t.Partitions), "partition"), t.MaxMessageBytes)
+	default:
+		f.OK, f.Detail = true, fmt.Sprintf("missing: run creates it with %s, replication factor %d", count(spec.Partitions, "partition"), spec.ReplicationFactor)
+	}
+	return f
+}
+
+func printReport(w io.Writer, r checkReport, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, r)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range r.Checks {
+		mark, text := "ok", f.Detail
+		if !f.OK {
+			mark, text = "FAILED", f.Error
+		}
+		for i, line := range strings.Split(text, "\n") {
+			if i > 0 {
+				_, _ = fmt.Fprintf(tw, "\t\t\t%s\n", clean(line))
+				continue
+			}
+			_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", mark, f.Kind, clean(f.Name), clean(line))
+		}
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,49 @@
+// Command calcdc makes Kafka mirror people's calendars.
+//
+// Its commands are in root.go; run.go is the one that does the work. What they share, from configuration to clients,
+// sources and ledgers, is in wire.go.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(runMain()) }
+
+// runMain runs the command line until it ends or a signal asks it to; a second signal ends the process at once.
+func runMain() int {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ended := make(chan struct{})
+	defer func() { signal.Stop(signals); close(ended) }()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ended:
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(exitFailed)
+		case <-ended:
+		}
+	}()
+	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// execute runs one command and returns its exit code, having printed the error, once, to stderr.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root, started := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	return report(stderr, err, *started)
+}

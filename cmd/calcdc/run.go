@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/admin"
+	"github.com/calcdc/calcdc/internal/config"
+)
+
+func newRun() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Follow the calendars until stopped",
+		Long: "Follow the configured calendars and publish every change to Kafka, exactly once, until stopped. SIGTERM and\n" +
+			"SIGINT let what is being committed end; a second signal does not wait.\n\n" +
+			"Each stream's state is logged when it changes; /metrics and /healthz are served on http.listen. The command\n" +
+			"ends with code 1 when another process with the same name takes over.",
+		Example: "  DAV_PASSWORD=… calcdc run --config calcdc.yaml\n" +
+			"  curl -s http://127.0.0.1:8083/metrics | grep calcdc_stream_",
+		Args: cobra.NoArgs,
+	}
+	load := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		return follow(cmd.Context(), c, cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// follow runs the connector of a configuration, and its admin server, until ctx ends.
+func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
+	log := newLogger(c.Log, logTo)
+	observer := admin.New(thisBuild().Version, log)
+	client, err := reach(ctx, c, observer.Transaction, log)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer client.Close()
+	topics, err := ensureTopics(ctx, c, client)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	sources, err := newSources(c, log)
+	if err != nil {
+		return err
+	}
+	ledgers := map[int32]connector.Ledger{}
+	for p := range c.Offsets.Partitions {
+		ledgers[p] = newLedger(c, client, topics, p, log)
+	}
+	conn := connector.New(connectorConfig(c), sources, ledgers, topics, observer, log)
+	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accounts(sources),
+		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", c.HTTP.Listen)
+	return serve(ctx, c, conn, observer, log)
+}
+
+// serve runs conn beside the admin server; the one ends with the other.
+func serve(ctx context.Context, c *config.Config, conn *connector.Connector, observer *admin.Admin, log hclog.Logger) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if c.HTTP.Listen != "" {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.HTTP.Listen)
+		if err != nil {
+			return fmt.Errorf("listening for http: %w; choose another http.listen, or \"\" for none", err)
+		}
+		log.Debug("serving http", "at", ln.Addr().String())
+		g.Go(func() error { return observer.Serve(ctx, ln) })
+	}
+	began := time.Now()
+	g.Go(func() error {
+		<-ctx.Done()
+		log.Info("stopping: what is being committed may end; a second signal does not wait")
+		return nil
+	})
+	g.Go(func() error {
+		if err := conn.Run(ctx); err != nil {
+			return fmt.Errorf("following the calendars: %w", err)
+		}
+		return nil
+	})
+	err := g.Wait()
+	log.Info("stopped", "after", time.Since(began).Round(time.Second).String())
+	return err
+}
+
+// ended makes an error that only says that the user has ended the command none.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

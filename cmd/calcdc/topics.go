@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/calcdc/calcdc/internal/config"
+	"github.com/calcdc/calcdc/offsets"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+// internalTopic is <name>-offsets or <name>-state: compaction alone, and soon, because the whole of it is read at a start.
+func internalTopic(c *config.Config, topic string) kafka.TopicSpec {
+	settings := map[string]string{
+		"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "segment.bytes": "67108864", "delete.retention.ms": "86400000",
+	}
+	if limit, ok := c.Kafka.Topics.Config["max.message.bytes"]; ok {
+		settings["max.message.bytes"] = limit
+	}
+	return kafka.TopicSpec{Name: topic, Partitions: int(c.Offsets.Partitions),
+		ReplicationFactor: int(c.Kafka.Topics.ReplicationFactor), Config: settings, Internal: true}
+}
+
+// dataTopic is a topic of rows.
+func dataTopic(c *config.Config, topic string) kafka.TopicSpec {
+	return kafka.TopicSpec{Name: topic, Partitions: int(c.Kafka.Topics.Partitions),
+		ReplicationFactor: int(c.Kafka.Topics.ReplicationFactor), Config: c.Kafka.Topics.Config}
+}
+
+// notificationsTopic keeps the last notification of each type, so it is compacted whatever the data topics are.
+func notificationsTopic(c *config.Config) kafka.TopicSpec {
+	spec := dataTopic(c, connectorConfig(c).NotificationsTopic())
+	spec.Config = maps.Clone(spec.Config)
+	spec.Config["cleanup.policy"] = "compact"
+	return spec
+}
+
+// topicSpecs are all topics that calcdc writes to.
+func topicSpecs(c *config.Config) []kafka.TopicSpec {
+	specs := []kafka.TopicSpec{internalTopic(c, offsets.OffsetsTopic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name)), notificationsTopic(c)}
+	for _, name := range dataTopicNames(c) {
+		specs = append(specs, dataTopic(c, name))
+	}
+	return specs
+}
+
+// partitionsAgree refuses internal topics whose number of partitions is not the configuration's: accounts are mapped to
+// them, so another number would look for their offsets elsewhere.
+func partitionsAgree(c *config.Config, t kafka.Topic) error {
+	if t.Partitions == c.Offsets.Partitions {
+		return nil
+	}
+	if t.Name == offsets.OffsetsTopic(c.Name) {
+		return fmt.Errorf("topic %s has %d partitions, but offsets.partitions is %d: set offsets.partitions: %d; their number is fixed for life",
+			t.Name, t.Partitions, c.Offsets.Partitions, t.Partitions)
+	}
+	return fmt.Errorf("topic %s has %d partitions, but %s needs the number of %s, %d: was it made by hand or by something else? "+
+		"Use another name, or, if it holds nothing, delete it: calcdc creates it right",
+		t.Name, t.Partitions, c.Name, offsets.OffsetsTopic(c.Name), c.Offsets.Partitions)
+}
+
+// ensureTopics creates what is missing of all topics and refuses internal ones that would lose something.
+func ensureTopics(ctx context.Context, c *config.Config, client *kafka.Client) (*dataTopics, error) {
+	topics := newDataTopics(c, client)
+	for _, spec := range topicSpecs(c) {
+		t, err := client.EnsureTopic(ctx, spec)
+		if err != nil {
+			return nil, fmt.Errorf("preparing topic %s: %w", spec.Name, err)
+		}
+		if !spec.Internal {
+			topics.known[spec.Name] = t.Partitions
+			continue
+		}
+		if err := partitionsAgree(c, t); err != nil {
+			return nil, err
+		}
+	}
+	return topics, nil
+}
+
+// dataTopics is a connector.Topics that remembers: partitions that are added later serve new streams after a restart.
+type dataTopics struct {
+	config *config.Config
+	client *kafka.Client
+
+	mu    sync.Mutex
+	known map[string]int32
+}
+
+func newDataTopics(c *config.Config, client *kafka.Client) *dataTopics {
+	return &dataTopics{config: c, client: client, known: map[string]int32{}}
+}
+
+// Partitions implements connector.Topics.
+func (d *dataTopics) Partitions(ctx context.Context, topic string) (int32, error) {
+	d.mu.Lock()
+	n, ok := d.known[topic]
+	d.mu.Unlock()
+	if ok {
+		return n, nil
+	}
+	t, err := d.client.EnsureTopic(ctx, dataTopic(d.config, topic))
+	if err != nil {
+		return 0, fmt.Errorf("preparing topic %s: %w", topic, err)
+	}
+	d.mu.Lock()
+	d.known[topic] = t.Partitions
+	d.mu.Unlock()
+	return t.Partitions, nil
+}

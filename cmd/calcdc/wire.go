@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/config"
+	"github.com/calcdc/calcdc/offsets"
+	"github.com/calcdc/calcdc/sinks/kafka"
+	"github.com/calcdc/calcdc/sources/caldav"
+)
+
+func newLogger(c config.Log, w io.Writer) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: "calcdc", Level: hclog.LevelFromString(c.Level), JSONFormat: c.Format == "json", Output: w})
+}
+
+// connectorConfig is what the connector itself needs of the configuration.
+func connectorConfig(c *config.Config) connector.Config {
+	return connector.Config{
+		Version: thisBuild().Version, TopicPrefix: c.Kafka.TopicPrefix, Before: connector.Before(c.Events.Before),
+		Tombstones: c.Events.Tombstones, Partitions: c.Offsets.Partitions,
+	}
+}
+
+// transactionHook is told of every transaction; nil: nobody is.
+type transactionHook func(records, bytes int, took time.Duration, err error)
+
+// newClient makes the Kafka client; nothing is sent yet.
+func newClient(c *config.Config, hook transactionHook, log hclog.Logger) (*kafka.Client, error) {
+	k := c.Kafka
+	client, err := kafka.New(kafka.Config{
+		Brokers: k.Brokers, ClientID: "calcdc-" + c.Name, Compression: k.Compression,
+		TLS:           kafka.TLS{Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile, KeyFile: k.TLS.KeyFile},
+		SASL:          kafka.SASL{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: k.SASL.Password.Reveal()},
+		OnTransaction: hook,
+	}, log.Named("kafka"))
+	if err != nil {
+		return nil, fmt.Errorf("setting up the Kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// reach makes a client and asks the cluster for an answer.
+func reach(ctx context.Context, c *config.Config, hook transactionHook, log hclog.Logger) (*kafka.Client, error) {
+	client, err := newClient(c, hook, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := client.Ping(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("reaching Kafka: %w", err)
+	}
+	return client, nil
+}
+
+// newSources makes the accounts; nothing is sent yet.
+func newSources(c *config.Config, log hclog.Logger) ([]connector.Source, error) {
+	var out []connector.Source
+	var faults []error
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		source := connector.Source{Name: s.Name, Connector: "caldav", PollInterval: s.PollInterval, ReconcileInterval: s.ReconcileInterval}
+		for _, a := range s.CalDAV.Accounts {
+			account, err := newAccount(c, s, a, log)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("setting up %s/%s: %w", s.Name, a.Name, err))
+				continue
+			}
+			source.Accounts = append(source.Accounts, account)
+		}
+		out = append(out, source)
+	}
+	return out, errors.Join(faults...)
+}
+
+func newAccount(c *config.Config, s *config.Source, a config.Account, log hclog.Logger) (*caldav.Account, error) {
+	return caldav.New(caldav.Config{
+		Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
+		Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
+		CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: "calcdc/" + thisBuild().Version,
+	}, caldav.Credentials{Name: a.Name, Username: a.Username, Password: a.Password.Reveal(), Token: a.Token.Reveal()},
+		log.Named("caldav").With("account", s.Name+"/"+a.Name))
+}
+
+// maxRaw avoids that 0, which leaves out every raw, is taken for the default: no raw is shorter than one byte.
+func maxRaw(c *config.Config) int { return max(int(c.Events.MaxRaw), 1) }
+
+// newLedger makes the ledger of one partition.
+func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, partition int32, log hclog.Logger) *offsets.Ledger {
+	return offsets.NewLedger(offsets.Config{
+		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic, Keep: c.Events.Before == "full",
+		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
+		Partitions: topics.Partitions,
+	}, client.NewProducer(transactionalID(c.Name, partition)), client, log.Named("offsets").With("partition", partition))
+}
+
+func transactionalID(name string, partition int32) string {
+	return fmt.Sprintf("%s-%d", name, partition)
+}
+
+// accounts counts them over all sources.
+func accounts(sources []connector.Source) int {
+	n := 0
+	for _, s := range sources {
+		n += len(s.Accounts)
+	}
+	return n
+}
+
+// dataTopicNames are the topics that hold rows, in the configuration's order.
+func dataTopicNames(c *config.Config) []string {
+	var out []string
+	for _, s := range c.Sources {
+		for _, kind := range []connector.Kind{connector.Events, connector.Calendars} {
+			out = append(out, connectorConfig(c).DataTopic(connector.Stream{Source: s.Name, Kind: kind}))
+		}
+	}
+	return slices.Clip(out)
+}
