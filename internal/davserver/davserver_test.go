@@ -59,8 +59,15 @@ func serve(t testing.TB, s *davserver.Server) (url string, client *http.Client) 
 	return "http://" + ln.Addr().String(), client
 }
 
+// reply is an answer without its body.
+type reply struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+}
+
 // do sends a raw request as alice.
-func (f fixture) do(method, path, body string, header ...string) (*http.Response, string) {
+func (f fixture) do(method, path, body string, header ...string) (reply, string) {
 	f.t.Helper()
 	req, err := http.NewRequest(method, f.url+path, strings.NewReader(body))
 	if err != nil {
@@ -79,7 +86,7 @@ func (f fixture) do(method, path, body string, header ...string) (*http.Response
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return resp, string(text)
+	return reply{resp.Status, resp.StatusCode, resp.Header}, string(text)
 }
 
 // answer is a multistatus as these tests look at it.
