@@ -103,3 +103,32 @@ func TestSilentForgetting(t *testing.T) {
 		})
 	}
 }
+
+// A full comparison finds what a silent server has not said: a collection that was deleted and made again between two
+// polls has lost its members, and its new token says nothing of them.
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	in := newInstance(t, servers["davical"](t), testenv.Env(t, testenv.EnvKafka), "    reconcile_interval: 1m\n")
+	h, path := filled(t, in, 9)
+	in.start()
+	in.settle(settleTime)
+	in.polls(2)
+	s := in.stream(path)
+	epoch := s.Epoch
+	in.signal(syscall.SIGSTOP)
+	for _, step := range []func() error{
+		func() error { return h.DeleteCollection(t.Context(), path) },
+		func() error { return h.Remake(t.Context(), path) },
+		func() error { return h.Create(t.Context(), path) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.signal(syscall.SIGCONT)
+	in.settle(2 * settleTime)
+	in.quiet()
+	if s.Epoch != epoch || len(s.Markers) != 2 {
+		t.Errorf("epoch %d after %d, markers %+v; want none", s.Epoch, epoch, s.Markers)
+	}
+}

@@ -21,6 +21,8 @@ type History struct {
 	Log []string
 	// OddNames are formats of resource names with reserved and non-ASCII characters, as far as the server takes them.
 	OddNames []string
+	// Once keeps a deleted collection from coming back under its path.
+	Once bool
 	// Deleted are the paths of the collections that were deleted, also where they came back.
 	Deleted map[string]bool
 
@@ -121,18 +123,23 @@ func escape(path string) string {
 func (h *History) NewCollection(ctx context.Context) (string, error) {
 	h.made++
 	path := fmt.Sprintf("%scal%d/", h.server.Home, h.made)
-	if h.made > 2 && h.rng.IntN(3) == 0 { // one that was deleted may come back
+	if !h.Once && h.rng.IntN(3) == 0 { // one that was deleted may come back
 		if gone := h.past[""]; len(gone) > 0 {
 			path = gone[len(gone)-1]
 			h.past[""] = gone[:len(gone)-1]
 		}
 	}
+	return path, h.Remake(ctx, path)
+}
+
+// Remake makes the calendar of a path that has none.
+func (h *History) Remake(ctx context.Context, path string) error {
 	h.note("MKCALENDAR %s", path)
 	if err := h.do(ctx, "MKCALENDAR", path, nil, "", http.StatusCreated); err != nil {
-		return "", err
+		return err
 	}
 	h.colls[path] = map[string]*resource{}
-	return path, h.Rename(ctx, path)
+	return h.Rename(ctx, path)
 }
 
 // DeleteCollection deletes a calendar with what is in it.
