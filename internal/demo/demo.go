@@ -35,7 +35,7 @@ type Options struct {
 	For   time.Duration // ends by itself after so long; 0: when ctx does, or the spectator wants it to
 	Plain bool          // lines, even on a terminal
 	Out   io.Writer     // a terminal gets the live view, anything else plain lines
-	Pace  time.Duration // between two things that happen; 0: 1.2 s
+	Pace  time.Duration // between two things that happen; 0: 1.2 s, less where For would end the story early
 
 	// Start runs the connector until ctx ends. An error ends the demo.
 	Start func(ctx context.Context, e Endpoints) error
@@ -63,6 +63,9 @@ type view interface {
 func Run(ctx context.Context, o Options) error {
 	if o.Pace == 0 {
 		o.Pace = 1200 * time.Millisecond
+		if o.For > 0 {
+			o.Pace = min(o.Pace, o.For/14)
+		}
 	}
 	if o.For > 0 {
 		var cancel context.CancelFunc
