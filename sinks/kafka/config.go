@@ -28,7 +28,7 @@ type Config struct {
 	MaxRequests        int           // in flight at once; 64
 
 	// OnTransaction, where set, is told of every transaction that was tried: what was in it (bytes uncompressed), the
-	// time from its first request to the end of its last, and how it ended. It must not block.
+	// time it took, encoding included, and how it ended. It must not block.
 	OnTransaction func(records, bytes int, took time.Duration, err error)
 }
 

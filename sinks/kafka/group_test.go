@@ -198,7 +198,7 @@ func TestDoubtReachesAllThatWait(t *testing.T) {
 	}
 }
 
-func TestFencingRefusesWhatWaits(t *testing.T) {
+func TestNothingIsCommittedBeforeFencing(t *testing.T) {
 	fake := cluster(t, kfake.SeedTopics(3, "rows"))
 	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
 	p := c.NewProducer("team-0")
@@ -247,4 +247,40 @@ func TestOversizedRecordFailsItsCallerOnly(t *testing.T) {
 	if len(got) != 50 {
 		t.Fatal(len(got))
 	}
+}
+
+func TestAMissingTopicFailsItsCallerOnly(t *testing.T) {
+	t.Parallel()
+	fake := cluster(t, kfake.SeedTopics(3, "rows"))
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	p := fenced(t, c, "team-0")
+	_, err := p.Commit(deadline(t, 20*time.Second), []connector.Record{record("rows", 0, "k", ""), record("absent", 0, "k", "")})
+	if err == nil || errors.Is(err, kafka.ErrOutcomeUnknown) {
+		t.Fatalf("%v", err)
+	}
+	end := mustCommit(t, p, record("rows", 0, "next", ""))
+	if got := read(t, c, "rows", 0, 0, end[0]+1); len(got) != 1 {
+		t.Fatalf("%v", got)
+	}
+}
+
+func TestAfterCloseEverythingFails(t *testing.T) {
+	fake := cluster(t, kfake.SeedTopics(3, "rows"))
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	p := fenced(t, c, "team-0")
+	mustCommit(t, p, record("rows", 0, "k", ""))
+	c.Close()
+	ctx := deadline(t, 20*time.Second)
+	if _, err := p.Commit(ctx, []connector.Record{record("rows", 0, "k", "")}); err == nil {
+		t.Error("committed")
+	}
+	if err := p.Fence(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("fencing: %v", err)
+	}
+	for _, err := range c.Read(ctx, "rows", 0, 0, 1) {
+		if err == nil || ctx.Err() != nil {
+			t.Errorf("reading: %v", err)
+		}
+	}
+	c.Close() // twice does no harm
 }

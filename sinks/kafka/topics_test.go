@@ -56,6 +56,7 @@ func TestInternalTopicThatLosesStateIsRefused(t *testing.T) {
 }
 
 func TestReadingNeverCreatesATopic(t *testing.T) {
+	t.Parallel()
 	fake := cluster(t, kfake.AllowAutoTopicCreation())
 	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
 	ctx := deadline(t, 20*time.Second)
