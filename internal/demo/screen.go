@@ -18,9 +18,9 @@ type screen struct {
 	picture *picture
 }
 
-func newScreen(out io.Writer) *screen {
+func newScreen(in io.Reader, out io.Writer) *screen {
 	p := &picture{}
-	return &screen{out, tea.NewProgram(p, tea.WithOutput(out), tea.WithoutSignalHandler()), p}
+	return &screen{out, tea.NewProgram(p, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()), p}
 }
 
 func (s *screen) begin(e Endpoints) { s.picture.hints = hints(e) }

@@ -1,8 +1,11 @@
 package demo
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -83,5 +86,35 @@ func TestKeysLeave(t *testing.T) {
 	}
 	if _, cmd := (&picture{}).Update(tea.KeyPressMsg{Code: 'x', Text: "x"}); cmd != nil {
 		t.Error("x leaves")
+	}
+}
+
+// However it is left, the terminal is as it was.
+func TestTheScreenIsLeft(t *testing.T) {
+	const enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	soon, stop := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer stop()
+	typed, typing := io.Pipe()
+	defer typing.Close()
+	go typing.Write([]byte("q")) // returns once it is read or typing is closed
+	nothing, silent := io.Pipe()
+	defer silent.Close()
+	for name, c := range map[string]struct {
+		ctx context.Context
+		in  io.Reader
+	}{"q": {ctx, typed}, "the end": {soon, nothing}} {
+		out := &output{}
+		s := newScreen(c.in, out)
+		s.begin(Endpoints{})
+		if err := s.run(c.ctx); err != nil || ctx.Err() != nil {
+			t.Fatal(name, err, ctx.Err())
+		}
+		s.show(line{side: onTopic}) // late, and lost
+		s.end("that was it")
+		if got := out.String(); !strings.Contains(got, enter) || strings.LastIndex(got, leave) < strings.LastIndex(got, enter) || !strings.HasSuffix(got, "that was it\n") {
+			t.Errorf("%s: %q", name, got)
+		}
 	}
 }

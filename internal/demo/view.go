@@ -15,7 +15,7 @@ import (
 // newView is a live view where there is a terminal to show it on and a keyboard to leave it by, else plain lines.
 func newView(o Options) view {
 	if out, ok := o.Out.(*os.File); ok && !o.Plain && term.IsTerminal(int(out.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
-		return newScreen(out)
+		return newScreen(os.Stdin, out)
 	}
 	return &plain{out: o.Out}
 }
