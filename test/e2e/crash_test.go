@@ -15,6 +15,7 @@ import (
 
 // A killed process leaves nothing lost and nothing twice, whenever it dies.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	brokers := testenv.Env(t, testenv.EnvKafka)
 	for kind, rounds := range map[string]int{"radicale": 7, "davical": 2} {
 		t.Run(kind, func(t *testing.T) {

@@ -14,6 +14,7 @@ const settleTime = 60 * time.Second
 
 // Whatever is done to the calendars, the folded topics equal what the server holds, and no change is told twice.
 func TestFoldEqualsSource(t *testing.T) {
+	t.Parallel()
 	brokers := testenv.Env(t, testenv.EnvKafka)
 	for kind, start := range servers {
 		t.Run(kind, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 // The broker is restarted, killed and paused while changes go on; calcdc comes through by itself.
 func TestBrokerFaults(t *testing.T) {
+	t.Parallel()
 	k := testenv.NewKafka(t, testenv.KafkaOptions{})
 	in := newInstance(t, testenv.NewRadicale(t), k.Addr())
 	h := newHistory(in.server, in.dav, 17)

@@ -65,6 +65,7 @@ func filled(t *testing.T, in *instance, seed uint64) (*history.History, string) 
 // A dead token with changes and deletions in the gap: one reset and one end, the epoch up by one, every row again as
 // r, the deletes, then nothing.
 func TestInvalidToken(t *testing.T) {
+	t.Parallel()
 	brokers := testenv.Env(t, testenv.EnvKafka)
 	for _, kind := range []string{"radicale", "xandikos"} {
 		for name, alive := range map[string]bool{"while it runs": true, "while it is down": false} {
@@ -89,6 +90,7 @@ func TestInvalidToken(t *testing.T) {
 
 // A server that forgets silently, or has no tokens, leads to c, u and d without a marker.
 func TestSilentForgetting(t *testing.T) {
+	t.Parallel()
 	brokers := testenv.Env(t, testenv.EnvKafka)
 	for name, alive := range map[string]bool{"while it runs": true, "while it is down": false} {
 		t.Run("davical "+name, func(t *testing.T) {
