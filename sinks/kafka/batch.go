@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"sync"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -85,9 +86,13 @@ func stamp(set []byte, producer int64, epoch int16, sequence int32) {
 func appendCompressed(dst []byte, recs []*connector.Record, codec compress.Compression) ([]byte, error) {
 	buf := packing.Get().(*[]byte)
 	defer packing.Put(buf)
-	*buf = appendRecords((*buf)[:0], recs)
+	size := 0
+	for _, r := range recs {
+		size += recordSize(r)
+	}
+	*buf = appendRecords(slices.Grow((*buf)[:0], size), recs)
 	out := bytes.NewBuffer(dst)
-	w := codec.Codec().NewWriter(out)
+	w := compressor(codec, out)
 	if _, err := w.Write(*buf); err != nil {
 		return nil, fmt.Errorf("compressing %d records: %w", len(recs), err)
 	}
