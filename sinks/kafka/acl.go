@@ -34,7 +34,8 @@ type TopicNeeds struct {
 // Each is found by a request that can have no effect and is authorised before it is looked at any further, so that the answer's code tells: a
 // fetch that does not wait (READ), DescribeConfigs, CreateTopics that only validates, FindCoordinator (DESCRIBE), and AddPartitionsToTxn
 // with a producer id that no coordinator has given out (WRITE; InitProducerID would tell the same, and fence a running owner). WRITE on a topic that exists
-// is also in its metadata's authorised operations, which tell it where the transactional id hides it.
+// is also in its metadata's authorised operations, which tell it where a transactional id that is
+// not allowed hides it; for a topic that is still missing it is named once the id is allowed.
 func (c *Client) MissingACLs(ctx context.Context, need Needs) ([]string, error) {
 	var missing []string
 	for _, t := range need.Topics {
@@ -83,7 +84,8 @@ func (c *Client) missingOnTopic(ctx context.Context, t TopicNeeds) ([]string, er
 		probes = append(probes, probe{"CREATE", func() (int16, error) { return c.probeCreate(ctx, t.Name) }})
 	}
 	var missing []string
-	if t.Write && state == nil && allowed > 0 && allowed&(1<<writeOperation) == 0 {
+	hidden := state != nil && denied(m.Topics[0].ErrorCode) // WRITE would imply DESCRIBE
+	if t.Write && (hidden || state == nil && allowed > 0 && allowed&(1<<writeOperation) == 0) {
 		missing = append(missing, "WRITE")
 	}
 	for _, p := range probes {
