@@ -37,6 +37,9 @@ func (b *batch) body(m member, r *response) error {
 }
 
 func (b *batch) fetch(m member) error {
+	if b.entries == nil {
+		b.entries = make([]entry, 0, fetchBatch)
+	}
 	b.entries = append(b.entries, entry{member: m, fetch: true})
 	b.fetches++
 	return b.full()
@@ -77,7 +80,7 @@ func (b *batch) flush() error {
 
 // resolve turns entries into resources and emits them, in order unless they are too large to be held together.
 func (p *poll) resolve(ctx context.Context, entries []entry, emit func(chunk) error) error {
-	out := results{emit: emit}
+	out := results{emit: emit, held: make([]placed, 0, len(entries))}
 	f := fetcher{poll: p, ctx: ctx, out: &out, want: map[string]int{}, entries: entries}
 	for i, e := range entries {
 		var err error

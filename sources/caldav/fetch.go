@@ -115,6 +115,7 @@ func (f *fetcher) answers(ans *answer, byID map[string]member) (odd []member, er
 	if err != nil {
 		return nil, f.account.unread(f.ctx, ans, err)
 	}
+	defer ms.release()
 	for {
 		r, err := ms.next()
 		if errors.Is(err, io.EOF) {

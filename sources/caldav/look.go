@@ -103,6 +103,7 @@ func (a *Account) lookByMultiget(ctx context.Context, at place, ids []string) (m
 	if err != nil {
 		return nil, a.unread(ctx, ans, err)
 	}
+	defer ms.release()
 	asked := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		asked[id] = true

@@ -38,7 +38,7 @@ type multistatus struct {
 	count   int
 }
 
-// newMultistatus reads up to the first response.
+// newMultistatus reads up to the first response. What it returns must be released.
 func newMultistatus(r io.Reader, contentType string, maxBody int) (*multistatus, error) {
 	decoded, err := xmlpull.Decoded(r, contentType)
 	if err != nil {
@@ -46,13 +46,18 @@ func newMultistatus(r io.Reader, contentType string, maxBody int) (*multistatus,
 	}
 	m := &multistatus{x: xmlpull.NewReader(decoded), maxBody: maxBody}
 	if _, err := m.x.Next(); err != nil {
+		m.release()
 		return nil, malformed(err)
 	}
 	if n := m.x.Name(); n.Space != davNS || n.Local != "multistatus" {
+		m.release()
 		return nil, fmt.Errorf("malformed answer: wanted a multistatus, got <%.60s>", n.Local)
 	}
 	return m, nil
 }
+
+// release gives the reader's memory back; responses that were read stay good.
+func (m *multistatus) release() { m.x.Release() }
 
 // malformed says what is wrong with an answer that could not be read.
 func malformed(err error) error {

@@ -148,6 +148,9 @@ func (b *pager) take(c chunk) bool {
 			}
 			continue
 		}
+		if b.page.Resources == nil && n >= fetchBatch { // others will follow
+			b.page.Resources = make([]connector.Resource, 0, maxPage)
+		}
 		b.page.Resources = append(b.page.Resources, c.resources[:n]...)
 		c.resources = c.resources[n:]
 		b.bytes += c.bytes

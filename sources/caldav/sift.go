@@ -38,6 +38,7 @@ func (s *sifter) run(maxBody int) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
+	defer m.release()
 	for {
 		r, err := m.next()
 		if errors.Is(err, io.EOF) {

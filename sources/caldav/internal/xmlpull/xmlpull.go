@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // Name is an element's or attribute's name with its namespace resolved.
@@ -72,9 +73,20 @@ type binding struct{ prefix, space string }
 
 type attr struct{ raw, value string }
 
+// buffers are those of Readers that are done.
+var buffers = sync.Pool{New: func() any { return new([bufSize]byte) }}
+
 // NewReader returns a Reader of r, which must give UTF-8 (see Decoded).
 func NewReader(r io.Reader) *Reader {
-	return &Reader{src: r, buf: make([]byte, bufSize), names: map[string]string{}}
+	return &Reader{src: r, buf: buffers.Get().(*[bufSize]byte)[:], names: map[string]string{}}
+}
+
+// Release gives the Reader's memory back. Neither the Reader nor bytes that it returned may be used afterwards.
+func (r *Reader) Release() {
+	if len(r.buf) == bufSize {
+		buffers.Put((*[bufSize]byte)(r.buf))
+	}
+	*r = Reader{}
 }
 
 // Name is that of the element whose tag Next came to last.
