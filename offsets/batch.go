@@ -3,6 +3,7 @@ package offsets
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/calcdc/calcdc/connector"
@@ -25,6 +26,17 @@ type batch struct {
 	streams []connector.Stream // of each record
 	scratch []byte
 	fresh   bool // the data topics count as empty: of Reset
+}
+
+// grow makes room for what txs come to.
+func (b *batch) grow(txs []connector.Transaction) {
+	n := 0
+	for i := range txs {
+		n += len(txs[i].Records) + len(txs[i].Resources) + len(txs[i].Rows) + 2
+	}
+	b.records = slices.Grow(b.records, n)
+	b.kinds = slices.Grow(b.kinds, n)
+	b.streams = slices.Grow(b.streams, n)
 }
 
 func (b *batch) put(k kind, s connector.Stream, rec connector.Record) {

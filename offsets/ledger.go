@@ -151,6 +151,7 @@ func (l *Ledger) Commit(ctx context.Context, txs []connector.Transaction) error 
 		return err
 	}
 	b := batch{l: l}
+	b.grow(txs)
 	for i := range txs {
 		if err := b.add(&txs[i]); err != nil {
 			return err
