@@ -146,8 +146,8 @@ func (c *client) do(ctx context.Context, r request) (*answer, error) {
 
 // hop sends r to one address.
 func (c *client) hop(ctx context.Context, r request, at *url.URL) (*answer, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	req, err := http.NewRequestWithContext(ctx, r.method, at.String(), bytes.NewReader(r.body))
+	asked, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(asked, r.method, at.String(), bytes.NewReader(r.body))
 	if err != nil {
 		cancel(nil)
 		return nil, &Error{Method: r.method, URL: display(at), Err: errors.New("not a URL that can be asked")}
