@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	goical "github.com/emersion/go-ical"
 )
@@ -14,6 +15,25 @@ type calendar struct {
 	components []component
 	zones      []string // the text of each VTIMEZONE
 	notes      notes    // of no single component
+	scratch    *scratch // where most properties stand
+}
+
+// scratch is memory that parsing one text after another shares.
+type scratch struct {
+	props  [48]property
+	params [16]param
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+// release gives memory back; components may not be used afterwards.
+func (c *calendar) release() {
+	if c.scratch == nil {
+		return
+	}
+	*c.scratch = scratch{} // or it would hold texts
+	scratches.Put(c.scratch)
+	c.scratch, c.components = nil, nil
 }
 
 // component is a VEVENT or VTODO.
@@ -36,8 +56,11 @@ func parse(text string, wanted []string) calendar {
 		return p.cal
 	}
 	p.lines = newLines(text)
-	p.props = make([]property, 0, min(len(text)/48+4, 1<<16))
-	p.params = make([]param, 0, 16)
+	p.cal.scratch = scratches.Get().(*scratch)
+	p.props, p.params = p.cal.scratch.props[:0], p.cal.scratch.params[:0]
+	if n := len(text)/48 + 4; n > len(p.cal.scratch.props) {
+		p.props = make([]property, 0, min(n, 1<<16))
+	}
 	for p.lines.next() {
 		p.take()
 	}

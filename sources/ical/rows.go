@@ -37,6 +37,7 @@ func Rows(o Object, body []byte) []connector.Row {
 	text := string(body)
 	r := reader{object: &o, name: escapeName(o.Name)}
 	cal := parse(text, o.Components)
+	defer cal.release()
 	events := r.events(&cal)
 	if len(events) == 0 {
 		if cal.notes.empty() {
