@@ -16,7 +16,7 @@ import (
 
 // finding is one thing that was looked at.
 type finding struct {
-	Kind   string `json:"kind"` // configuration, kafka, topic, account
+	Kind   string `json:"kind"` // configuration, kafka, topic, permissions, account
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
@@ -33,8 +33,8 @@ func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration, reach Kafka and every source, say what each server can do",
-		Long: "Validate the configuration file, reach Kafka and every account, and say what each server can do. Nothing is\n" +
-			"written: topics that are missing are named as such. The exit code is 1 where something cannot be reached, 2 where\n" +
+		Long: "Validate the configuration file, reach Kafka and every account, say what each server can do and which Kafka\n" +
+			"ACLs are missing. Nothing is written: topics that are missing are named as such. The exit code is 1 where something cannot be reached, 2 where\n" +
 			"the file is wrong.",
 		Example: "  calcdc check --config calcdc.yaml\n" +
 			"  calcdc check --config calcdc.yaml --json | jq '.checks[] | select(.ok | not)'",
@@ -99,7 +99,29 @@ func checkKafka(ctx context.Context, c *config.Config) []finding {
 	for _, spec := range topicSpecs(c) {
 		out = append(out, checkTopic(ctx, c, client, spec))
 	}
-	return out
+	return append(out, checkPermissions(ctx, c, client))
+}
+
+// checkPermissions asks what run would be refused, one line an ACL that is missing.
+func checkPermissions(ctx context.Context, c *config.Config, client *kafka.Client) finding {
+	f := finding{Kind: "permissions", Name: strings.Join(c.Kafka.Brokers, ",")}
+	var need kafka.Needs
+	for _, spec := range topicSpecs(c) {
+		need.Topics = append(need.Topics, kafka.TopicNeeds{Name: spec.Name, Read: true, Write: true, Create: true})
+	}
+	for p := range c.Offsets.Partitions {
+		need.TransactionalIDs = append(need.TransactionalIDs, transactionalID(c.Name, p))
+	}
+	missing, err := client.MissingACLs(ctx, need)
+	switch {
+	case err != nil:
+		f.Error = err.Error()
+	case len(missing) > 0:
+		f.Error = "missing ACLs, to be added with kafka-acls --add --allow-principal User:<name>:\n" + strings.Join(missing, "\n")
+	default:
+		f.OK, f.Detail = true, "none is missing"
+	}
+	return f
 }
 
 func security(c *config.Config) string {

@@ -8,18 +8,21 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/calcdc/calcdc/internal/davserver"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(checked{m}, map[string]func(){"calcdc": func() { os.Exit(runMain()) }})
+	testscript.Main(checked{m}, map[string]func(){"calcdc": main})
 }
 
 // checked looks for goroutines that the tests have left behind.
@@ -34,19 +37,24 @@ func (c checked) Run() int {
 	return code
 }
 
-// TestStories runs testdata/script/*.txt. Each has a broker ($BROKER) and a calendar server ($DAV) of its own, with the
-// user alice, password secret, and her calendars work and home; dav changes what they hold.
+// TestStories runs testdata/script/*.txt. Each has a broker ($BROKER), one with users (SASL PLAIN, admin and
+// guest, who may nothing; $SECURED_BROKER) and a calendar server ($DAV) of its own, with the user alice and her
+// calendars work and home; dav changes what they hold. All passwords are secret.
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		Deadline:      time.Now().Add(2 * time.Minute), // scripts that hang are killed, and show what they did
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:         setUp,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"dav": dav, "until": until, "exitcode": exitCode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dav": dav, "until": until, "exitcode": exitCode,
+			"broker": brokerCmd, "signal": signalCmd},
 	})
 }
 
-type davKey struct{}
+type (
+	davKey  struct{}
+	hangKey struct{}
+)
 
 func setUp(env *testscript.Env) error {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1))
@@ -54,6 +62,15 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(broker.Close)
+	h := &hang{cluster: broker, asked: make(chan struct{}, 1), release: make(chan struct{})}
+	env.Defer(h.end)
+	env.Values[hangKey{}] = h
+	secured, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.EnableACLs(),
+		kfake.Superuser("PLAIN", "admin", "secret"), kfake.User("PLAIN", "guest", "secret"))
+	if err != nil {
+		return err
+	}
+	env.Defer(secured.Close)
 	s := davserver.New(davserver.Options{Users: map[string]string{"alice": "secret"}})
 	s.MakeCalendar("alice", "work", "Work")
 	s.MakeCalendar("alice", "home", "Home & garden")
@@ -70,6 +87,7 @@ func setUp(env *testscript.Env) error {
 	env.Defer(func() { cancel(); <-ended })
 	env.Values[davKey{}] = s
 	env.Setenv("BROKER", broker.ListenAddrs()[0])
+	env.Setenv("SECURED_BROKER", secured.ListenAddrs()[0])
 	env.Setenv("DAV", "http://"+ln.Addr().String()+"/")
 	env.Setenv("PASSWORD", "secret")
 	env.Setenv("TZ", "UTC")
@@ -118,6 +136,65 @@ func event(summary string) []byte {
 func churn(ctx context.Context, s *davserver.Server, cal string) {
 	for i := 0; pause(ctx, 100*time.Millisecond); i++ {
 		s.Put("alice", cal, "churn.ics", event(strconv.Itoa(i)))
+	}
+}
+
+// hang makes a broker answer no end of a transaction for a while.
+type hang struct {
+	cluster *kfake.Cluster
+	asked   chan struct{}
+	release chan struct{}
+	once    sync.Once
+}
+
+func (h *hang) begin() {
+	h.cluster.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case h.asked <- struct{}{}:
+		default:
+		}
+		h.cluster.SleepControl(func() { <-h.release })
+		return nil, nil, false
+	})
+}
+
+func (h *hang) end() { h.once.Do(func() { close(h.release) }) }
+
+// brokerCmd makes the broker hang at the end of the next transaction:
+//
+//	broker hang
+//	broker awaited     waits until it does
+//	broker go on
+func brokerCmd(ts *testscript.TestScript, neg bool, args []string) {
+	h := ts.Value(hangKey{}).(*hang)
+	switch strings.Join(args, " ") {
+	case "hang":
+		h.begin()
+	case "awaited":
+		select {
+		case <-h.asked:
+		case <-time.After(20 * time.Second):
+			ts.Fatalf("no transaction has ended")
+		}
+	case "go on":
+		h.end()
+	default:
+		ts.Fatalf("usage: broker hang|awaited|go on")
+	}
+}
+
+// signalCmd sends a signal to all that runs in the background:
+//
+//	signal TERM|INT
+func signalCmd(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]os.Signal{"TERM": syscall.SIGTERM, "INT": os.Interrupt}
+	if len(args) != 1 || signals[args[0]] == nil {
+		ts.Fatalf("usage: signal TERM|INT")
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		if err := cmd.Process.Signal(signals[args[0]]); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			ts.Fatalf("sending %s: %v", args[0], err)
+		}
 	}
 }
 

@@ -61,20 +61,39 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 		ledgers[p] = newLedger(c, client, topics, p, log)
 	}
 	conn := connector.New(connectorConfig(c), sources, ledgers, topics, observer, log)
+	ln, err := listen(ctx, c.HTTP.Listen)
+	if err != nil {
+		return err
+	}
 	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accounts(sources),
-		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", c.HTTP.Listen)
-	return serve(ctx, c, conn, observer, log)
+		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", addressOf(ln))
+	return serve(ctx, ln, conn, observer, log)
+}
+
+// listen opens the admin server's port; nil: there shall be none.
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening for http: %w; choose another http.listen, or \"\" for none", err)
+	}
+	return ln, nil
+}
+
+func addressOf(ln net.Listener) string {
+	if ln == nil {
+		return "off"
+	}
+	return ln.Addr().String()
 }
 
 // serve runs conn beside the admin server; the one ends with the other.
-func serve(ctx context.Context, c *config.Config, conn *connector.Connector, observer *admin.Admin, log hclog.Logger) error {
+func serve(ctx context.Context, ln net.Listener, conn *connector.Connector, observer *admin.Admin, log hclog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
-	if c.HTTP.Listen != "" {
-		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.HTTP.Listen)
-		if err != nil {
-			return fmt.Errorf("listening for http: %w; choose another http.listen, or \"\" for none", err)
-		}
-		log.Debug("serving http", "at", ln.Addr().String())
+	ctx, stop := context.WithCancel(ctx)
+	if ln != nil {
 		g.Go(func() error { return observer.Serve(ctx, ln) })
 	}
 	began := time.Now()
@@ -84,6 +103,7 @@ func serve(ctx context.Context, c *config.Config, conn *connector.Connector, obs
 		return nil
 	})
 	g.Go(func() error {
+		defer stop()
 		if err := conn.Run(ctx); err != nil {
 			return fmt.Errorf("following the calendars: %w", err)
 		}

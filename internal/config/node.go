@@ -89,6 +89,7 @@ func tooDeep(tokens token.Tokens) *Fault {
 			open--
 		case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
 			inLine++
+		default:
 		}
 		if open > maxDepth || inLine > maxDepth {
 			return &Fault{Line: line, Message: fmt.Sprintf("is nested more than %d deep", maxDepth)}
