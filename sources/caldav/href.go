@@ -35,7 +35,7 @@ func placeOf(base *url.URL, id string) place {
 // encoded. Not ok: the collection itself, something deeper, or something elsewhere.
 func (p place) member(id string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(id, p.normal)
-	return name, ok && name != "" && !strings.Contains(name, "/")
+	return name, ok && name != "" && name != "." && name != ".." && !strings.Contains(name, "/")
 }
 
 // is tells whether id is the collection's own.

@@ -89,6 +89,17 @@ func TestTokenInvalidAfterTwo500s(t *testing.T) {
 	}
 }
 
+// A server that answers 500 to everything says nothing about a token.
+func TestTokenStandsWhileTheServerIsDown(t *testing.T) {
+	s := serveScript(t, func(call) reply { return reply{status: 500} })
+	a := account(t, caldav.Config{URL: s.URL})
+	for range 4 {
+		if got := poll(t, a, connector.Query{Token: "old"}); got.err == nil || errors.Is(got.err, connector.ErrTokenInvalid) {
+			t.Errorf("%v", got.err)
+		}
+	}
+}
+
 func TestGone(t *testing.T) {
 	for _, code := range []int{404, 410} {
 		_, a := answering(t, caldav.Config{}, func(call) reply { return reply{status: code} })

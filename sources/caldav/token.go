@@ -48,10 +48,14 @@ func (p *poll) tokenInvalid(e *Error, token string) bool {
 	case http.StatusBadRequest, http.StatusUnsupportedMediaType:
 		return e.Precondition != supportedReport
 	case http.StatusInternalServerError:
-		return p.account.tokenFailed(p.place.id, token) >= 2
+		return p.account.tokenFailed(p.place.id, token) >= 2 && p.well()
 	}
 	return false
 }
+
+// well tells whether the server answers other questions about the collection: when it is down as a whole, 500 says
+// nothing about a token.
+func (p *poll) well() bool { return p.probed.once(p.ctx, p) == nil }
 
 // tokenFailed counts an answer 500 to a token.
 func (a *Account) tokenFailed(collection, token string) int {
