@@ -120,14 +120,14 @@ func TestHostileAnswers(t *testing.T) {
 		"deep within a property": func(w io.Writer) {
 			repeat(w, begin+`<d:response><d:href>/cal/1.ics</d:href><d:propstat><d:prop>`, "<x>", 1<<20)
 		},
-		"a tag without end":     func(w io.Writer) { repeat(w, begin+"<x ", "a", 64<<20) },
-		"a href without end":    func(w io.Writer) { repeat(w, begin+"<d:response><d:href>/cal/", "a", 64<<20) },
-		"a token without end":   func(w io.Writer) { repeat(w, begin+"<d:sync-token>", "a", 64<<20) },
-		"a status without end":  func(w io.Writer) { repeat(w, begin+"<d:response><d:status>", "a", 64<<20) },
-		"attributes for ever":   func(w io.Writer) { repeat(w, begin+"<x", ` a="b"`, 16<<20) },
+		"a tag without end":     func(w io.Writer) { repeat(w, begin+"<x ", "a", 24<<20) },
+		"a href without end":    func(w io.Writer) { repeat(w, begin+"<d:response><d:href>/cal/", "a", 24<<20) },
+		"a token without end":   func(w io.Writer) { repeat(w, begin+"<d:sync-token>", "a", 24<<20) },
+		"a status without end":  func(w io.Writer) { repeat(w, begin+"<d:response><d:status>", "a", 24<<20) },
+		"attributes for ever":   func(w io.Writer) { repeat(w, begin+"<x", ` a="b"`, 8<<20) },
 		"comments for ever":     func(w io.Writer) { repeat(w, begin, "<!-- -->", 8<<20) },
-		"namespaces for ever":   func(w io.Writer) { repeat(w, begin+"<x", ` xmlns:a="b"`, 16<<20) },
-		"text between elements": func(w io.Writer) { repeat(w, begin, "text ", 16<<20) },
+		"namespaces for ever":   func(w io.Writer) { repeat(w, begin+"<x", ` xmlns:a="b"`, 8<<20) },
+		"text between elements": func(w io.Writer) { repeat(w, begin, "text ", 8<<20) },
 	}
 	for name, write := range tests {
 		t.Run(name, func(t *testing.T) {
