@@ -46,6 +46,7 @@ func newCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		progress(cmd, "asking the accounts and Kafka …")
 		report := checkAll(cmd.Context(), c, cmd.Flag("config").Value.String())
 		if err := printReport(cmd.OutOrStdout(), report, *asJSON); err != nil {
 			return err

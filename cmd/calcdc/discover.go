@@ -37,6 +37,7 @@ func newDiscover() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		progress(cmd, "asking the accounts and Kafka …")
 		d := discover(cmd.Context(), c)
 		if *asJSON {
 			err = printJSON(cmd.OutOrStdout(), d)
@@ -63,7 +64,7 @@ func (d discovery) failed(stderr io.Writer) error {
 	var failed error
 	for _, v := range d.Accounts {
 		if v.Error != "" {
-			_, _ = fmt.Fprintf(stderr, "calcdc: discovering %s/%s: %s\n", v.Source, v.Account, v.Error)
+			_, _ = fmt.Fprintf(stderr, "calcdc: %s\n", v.Error)
 			failed = errReported
 		}
 	}

@@ -36,7 +36,7 @@ func report(stderr io.Writer, err error, started bool) int {
 		_, _ = fmt.Fprintln(stderr, faults)
 		return exitUsage
 	case errors.As(err, &usage), !started:
-		_, _ = fmt.Fprintf(stderr, "calcdc: %v\nRun 'calcdc --help', or with a command's name before it, for usage.\n", err)
+		_, _ = fmt.Fprintf(stderr, "calcdc: %v\nRun 'calcdc --help', or 'calcdc COMMAND --help', for usage.\n", err)
 		return exitUsage
 	}
 	_, _ = fmt.Fprintf(stderr, "calcdc: %v\n", err)

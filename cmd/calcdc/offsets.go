@@ -288,7 +288,7 @@ func printStreams(w io.Writer, streams []connector.Stream, asJSON bool) error {
 		return printJSON(w, map[string]any{"reset": streams})
 	}
 	for _, s := range streams {
-		if _, err := fmt.Fprintf(w, "reset %s: it is read anew, in its next epoch\n", clean(s.String())); err != nil {
+		if _, err := fmt.Fprintf(w, "reset %s: it is read anew, in its next epoch; a running calcdc sees it with its next commit\n", clean(s.String())); err != nil {
 			return err
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/calcdc/calcdc/internal/config"
 )
@@ -26,12 +28,14 @@ func newRoot() (root *cobra.Command, started *bool) {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRun:  func(*cobra.Command, []string) { *started = true },
+		Version:           thisBuild().Version,
 		Args:              cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Help()
 			return usageError("name a command")
 		},
 	}
+	root.SetVersionTemplate("calcdc {{.Version}}\n")
 	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newConfig(), newVersion(),
 		notYet("verify", "Fold the topics, list the sources, report every difference"),
 		notYet("snapshot", "Ask for a re-snapshot of sources, accounts or collections"))
@@ -54,6 +58,13 @@ func configFlag(cmd *cobra.Command) func() (*config.Config, error) {
 
 func jsonFlag(cmd *cobra.Command) *bool {
 	return cmd.Flags().Bool("json", false, "print JSON, for programs")
+}
+
+// progress tells a person at a terminal what takes its time.
+func progress(cmd *cobra.Command, text string) {
+	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		_, _ = fmt.Fprintln(f, text)
+	}
 }
 
 // printJSON prints v indented, with <, > and & as they are.

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/config"
+	"github.com/calcdc/calcdc/offsets"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+func record(key, value string, headers ...string) connector.Committed {
+	rec := connector.Committed{Offset: 7}
+	rec.Topic, rec.Partition, rec.Key = "t", 3, []byte(key)
+	if value != "" {
+		rec.Value = []byte(value)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		rec.Headers = append(rec.Headers, connector.Header{Key: headers[i], Value: []byte(headers[i+1])})
+	}
+	return rec
+}
+
+func TestLinesForPeople(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	key := `{"source":"work","account":"alice","collection":"/a/","id":"x.ics"}`
+	for _, c := range []struct {
+		rec  connector.Committed
+		want string // without the time; "": no line
+	}{
+		{record(key, `{"before":null,"after":{"summary":"Lunch","start_local":"2026-06-02T12:00:00"}}`, "calcdc.op", "c"),
+			`c  work/alice  /a/  x.ics  2026-06-02T12:00:00  "Lunch"`},
+		{record(key, `{"before":{"summary":"Lunch"},"after":null}`, "calcdc.op", "d"), `d  work/alice  /a/  x.ics  "Lunch"`},
+		{record(key, `{"before":null,"after":{"summary":null}}`, "calcdc.op", "r"), `r  work/alice  /a/  x.ics`},
+		{record(key, "", "calcdc.marker", "snapshot-end", "calcdc.epoch", "2", "calcdc.reason", "token-invalid", "calcdc.count", "9"),
+			`-- snapshot-end work/alice /a/ epoch 2 token-invalid 9 rows --`},
+		{record(key, ""), ""},
+		{record(`{"source":"w","account":"\u001b[2Jb","collection":"/\u202e/","id":"\u0007"}`, `{"after":{"summary":"\u001b]0;x\u0007"}}`, "calcdc.op", "\x1b"),
+			`·  w/·[2Jb  /·/  ·  "\x1b]0;x\a"`},
+		{record("no json", "none either"), "-  /  "},
+		{record(key, `{"after":{"summary":"`+strings.Repeat("é", 500)+`"}}`, "calcdc.op", "u"), `u  work/alice  /a/  x.ics  "` + strings.Repeat("é", 80) + `…"`},
+	} {
+		line, wanted := tailOptions{}.line(c.rec)
+		if wanted != (c.want != "") {
+			t.Errorf("%s: %v %q", c.rec.Value, wanted, line)
+			continue
+		}
+		if _, rest, _ := strings.Cut(line, "  "); wanted && rest != c.want {
+			t.Errorf("got  %s\nwant %s", rest, c.want)
+		}
+	}
+}
+
+func TestLinesForPrograms(t *testing.T) {
+	for _, c := range []struct {
+		rec  connector.Committed
+		want string
+	}{
+		{record(`{"source":"w"}`, `{"a":"<&>"}`, "calcdc.op", "c"),
+			`{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{"calcdc.op":"c"},"value":{"a":"<&>"}}`},
+		{record(`{"source":"w"}`, ""), `{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{},"value":null}`},
+		{record("k\xff", "v\n"), `{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":"k\ufffd","headers":{},"value":"v\n"}`},
+	} {
+		line, _ := tailOptions{asJSON: true}.line(c.rec)
+		if line != c.want {
+			t.Errorf("got  %s\nwant %s", line, c.want)
+		}
+		if !json.Valid([]byte(line)) {
+			t.Errorf("no JSON: %s", line)
+		}
+	}
+	if _, wanted := (tailOptions{asJSON: true, collection: "/b/*"}).line(record(`{"collection":"/a/x/"}`, "1")); wanted {
+		t.Error("another collection's record is printed")
+	}
+}
+
+func entry(source, account, collection string, kind connector.Kind, rows int64) offsets.Entry {
+	return offsets.Entry{Stream: connector.Stream{Source: source, Account: account, Collection: collection, Kind: kind},
+		State: &connector.StreamState{Phase: connector.Streaming, Epoch: 1, Rows: rows}}
+}
+
+func TestWhatOnlyTheStoreKnows(t *testing.T) {
+	views := []*accountView{
+		{Source: "work", Account: "alice", Collections: []collectionView{{ID: "/a/", Followed: true}}},
+		{Source: "work", Account: "bob", Error: "401"},
+	}
+	views = addStore(views, []offsets.Entry{
+		entry("work", "alice", "", connector.Calendars, 2), entry("work", "alice", "/a/", connector.Events, 5),
+		entry("work", "alice", "/gone/", connector.Events, 3), entry("work", "bob", "/b/", connector.Events, 1),
+		entry("old", "carol", "/c/", connector.Events, 4), entry("old", "dave", "", connector.Calendars, 0),
+	})
+	got := map[string]string{}
+	for _, v := range views {
+		got[v.Source+"/"+v.Account] = v.empty()
+		for _, c := range v.Collections {
+			got[v.Source+"/"+v.Account+" "+c.ID] = c.followed() + "; " + c.committed()
+		}
+	}
+	want := map[string]string{
+		"work/alice": "has no collections", "work/alice /a/": "yes; streaming, epoch 1, 5 rows",
+		"work/alice /gone/": "no: in the store only: the server does not list it; streaming, epoch 1, 3 rows",
+		"work/bob":          "cannot be asked", "work/bob /b/": "no: in the store; the server could not be asked; streaming, epoch 1, 1 row",
+		"old/carol": "not in the configuration", "old/carol /c/": "no: not in the configuration; streaming, epoch 1, 4 rows",
+		"old/dave": "not in the configuration",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestTopicSettings(t *testing.T) {
+	c := testConfig([]string{"b:1"}, "http://h/")
+	c.Kafka.Topics.Config["cleanup.policy"] = "delete"
+	specs := map[string]kafka.TopicSpec{}
+	for _, s := range topicSpecs(c) {
+		specs[s.Name] = s
+	}
+	if len(specs) != 5 {
+		t.Fatalf("topics: %v", specs)
+	}
+	for _, name := range []string{"team-offsets", "team-state"} {
+		want := kafka.TopicSpec{Name: name, Partitions: 2, ReplicationFactor: 1, Internal: true, Config: map[string]string{"cleanup.policy": "compact",
+			"min.compaction.lag.ms": "0", "segment.bytes": "67108864", "delete.retention.ms": "86400000", "max.message.bytes": "8388608"}}
+		if !reflect.DeepEqual(specs[name], want) {
+			t.Errorf("got  %+v\nwant %+v", specs[name], want)
+		}
+	}
+	if s := specs["cal.work.events"]; s.Internal || s.Partitions != 6 || s.Config["cleanup.policy"] != "delete" {
+		t.Errorf("a data topic is not as configured: %+v", s)
+	}
+	if s := specs["cal.notifications"]; s.Config["cleanup.policy"] != "compact" {
+		t.Errorf("notifications are not compacted: %+v", s)
+	}
+}
+
+func TestPartitionsMustAgree(t *testing.T) {
+	c := testConfig([]string{"b:1"}, "http://h/")
+	if err := partitionsAgree(c, kafka.Topic{Name: "team-offsets", Partitions: 2}); err != nil {
+		t.Error(err)
+	}
+	for _, topic := range []string{"team-offsets", "team-state"} {
+		if err := partitionsAgree(c, kafka.Topic{Name: topic, Partitions: 4}); err == nil || !strings.Contains(err.Error(), topic) {
+			t.Errorf("%s with 4 partitions: %v", topic, err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		err     error
+		started bool
+		code    int
+		printed string
+	}{
+		{nil, true, 0, ""},
+		{errReported, true, 1, ""},
+		{errors.New("x"), true, 1, "calcdc: x\n"},
+		{errors.New("unknown flag"), false, 2, "calcdc: unknown flag\nRun 'calcdc --help', or 'calcdc COMMAND --help', for usage.\n"},
+		{fmt.Errorf("loading: %w", config.Faults{{File: "f", Line: 3, Key: "k", Message: "m"}}), true, 2, "f:3: k: m\n"},
+	} {
+		var out strings.Builder
+		if code := report(&out, c.err, c.started); code != c.code || out.String() != c.printed {
+			t.Errorf("%v: %d %q", c.err, code, out.String())
+		}
+	}
+}
