@@ -211,10 +211,14 @@ func (m *multistatus) property(p *response) (err error) {
 
 // statusLine reads "HTTP/1.1 200 OK"; the reason may be missing.
 func (m *multistatus) statusLine() (int, error) {
-	text, err := m.short()
+	raw, _, err := m.x.Text(maxShort)
 	if err != nil {
 		return 0, err
 	}
+	if string(raw) == "HTTP/1.1 200 OK" {
+		return http.StatusOK, nil
+	}
+	text := string(raw)
 	fields := strings.Fields(text)
 	if len(fields) < 2 {
 		return 0, fmt.Errorf("malformed status %.40q", text)

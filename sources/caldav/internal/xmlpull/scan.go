@@ -150,32 +150,40 @@ func (r *Reader) reference() ([]byte, error) {
 	semi := bytes.IndexByte(at, ';')
 	if semi < 0 {
 		r.pos++
-		return []byte{'&'}, nil
+		return ascii['&' : '&'+1], nil
 	}
 	b, ok := expand(at[1:semi])
 	if !ok {
 		r.pos++
-		return []byte{'&'}, nil
+		return ascii['&' : '&'+1], nil
 	}
 	r.pos += semi + 1
 	return b, nil
 }
 
-// expand returns what the reference &name; stands for.
+// ascii has a slice for every byte, so that the common references cost no allocation.
+var ascii = func() (t [utf8.RuneSelf]byte) {
+	for i := range t {
+		t[i] = byte(i)
+	}
+	return t
+}()
+
+// expand returns what the reference &name; stands for, not to be written to.
 func expand(name []byte) ([]byte, bool) {
 	switch string(name) {
 	case "lt":
-		return []byte{'<'}, true
+		return ascii['<' : '<'+1], true
 	case "gt":
-		return []byte{'>'}, true
+		return ascii['>' : '>'+1], true
 	case "amp":
-		return []byte{'&'}, true
+		return ascii['&' : '&'+1], true
 	case "quot":
-		return []byte{'"'}, true
+		return ascii['"' : '"'+1], true
 	case "apos":
-		return []byte{'\''}, true
+		return ascii['\'' : '\''+1], true
 	case "#13", "#xD", "#xd":
-		return []byte{'\r'}, true
+		return ascii['\r' : '\r'+1], true
 	}
 	if len(name) < 2 || name[0] != '#' {
 		return nil, false
