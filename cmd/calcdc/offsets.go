@@ -196,14 +196,19 @@ func newOffsetsReset() *cobra.Command {
 		Long: "Forget the offsets of the chosen streams. Each is then read anew: a snapshot-reset marker, every row again, and\n" +
 			"the deletes that were missed. It is also the way on for streams that were refused because state was lost.\n\n" +
 			"The command becomes the owner of the streams' partitions for a moment: a running calcdc is fenced, which it sees\n" +
-			"with its next commit, loads again and goes on from there.",
+			"with its next commit, loads again and goes on from there.\n\n" +
+			"With --delete, a delete is published instead for every row of those chosen streams that the configuration no\n" +
+			"longer names: sources and accounts that are not in it, collections that are listed but not followed. Without it\n" +
+			"their rows are left as they stand.",
 		Example: "  calcdc offsets reset --config calcdc.yaml --source work --account alice --collection /alice/work/\n" +
-			"  calcdc offsets reset --config calcdc.yaml --all --yes",
+			"  calcdc offsets reset --config calcdc.yaml --all --yes\n" +
+			"  calcdc offsets reset --config calcdc.yaml --delete --source retired",
 		Args: cobra.NoArgs,
 	}
 	load, asJSON, chosen := configFlag(cmd), jsonFlag(cmd), selectionFlags(cmd)
 	all := cmd.Flags().Bool("all", false, "every stream of this configuration's name")
 	yes := cmd.Flags().Bool("yes", false, "with --all: really")
+	remove := cmd.Flags().Bool("delete", false, "publish a delete for every row of streams that the configuration no longer names")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := allowed(*chosen, *all, *yes); err != nil {
 			return err
@@ -212,8 +217,8 @@ func newOffsetsReset() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		streams, err := reset(cmd.Context(), c, *chosen, newLogger(config.Log{Level: "warn", Format: c.Log.Format}, cmd.ErrOrStderr()))
-		return errors.Join(printStreams(cmd.OutOrStdout(), streams, *asJSON), err)
+		streams, err := reset(cmd.Context(), c, *chosen, *remove, newLogger(config.Log{Level: "warn", Format: c.Log.Format}, cmd.ErrOrStderr()))
+		return errors.Join(printStreams(cmd.OutOrStdout(), streams, *remove, *asJSON), err)
 	}
 	return cmd
 }
@@ -231,8 +236,9 @@ func allowed(s selection, all, yes bool) error {
 	return nil
 }
 
-// reset forgets the chosen streams' offsets, one partition after the other, and returns those that it has reset.
-func reset(ctx context.Context, c *config.Config, chosen selection, log hclog.Logger) ([]connector.Stream, error) {
+// reset forgets the chosen streams' offsets, one partition after the other, and returns those that it has reset. With
+// remove it deletes the rows of those that the configuration no longer names, and leaves the others alone.
+func reset(ctx context.Context, c *config.Config, chosen selection, remove bool, log hclog.Logger) ([]connector.Stream, error) {
 	client, err := reach(ctx, c, nil, log)
 	if err != nil {
 		return nil, err
@@ -242,20 +248,23 @@ func reset(ctx context.Context, c *config.Config, chosen selection, log hclog.Lo
 	if err != nil {
 		return nil, err
 	}
-	byPartition := map[int32][]connector.Stream{}
-	for _, e := range chosen.pick(entries) {
-		if e.Offset == nil && e.State != nil && e.State.Phase == connector.RemovedAll {
-			continue // gone, with nothing left to forget
+	entries, act := chosen.pick(entries), resetPartition
+	if remove {
+		act = retirePartition
+		if entries, err = unnamed(ctx, c, entries); err != nil {
+			return nil, err
 		}
-		p := connector.AccountPartition(e.Stream.Source, e.Stream.Account, partitions)
-		byPartition[p] = append(byPartition[p], e.Stream)
+	}
+	byPartition := byOwner(entries, partitions)
+	if len(byPartition) == 0 && remove {
+		return nil, errors.New("no stream matches that the configuration does not name; calcdc discover shows what is followed")
 	}
 	if len(byPartition) == 0 {
 		return nil, errors.New("no stream matches; calcdc offsets list shows them")
 	}
 	var done []connector.Stream
 	for _, p := range slices.Sorted(maps.Keys(byPartition)) {
-		if err := resetPartition(ctx, c, client, p, byPartition[p], log); err != nil {
+		if err := act(ctx, c, client, p, byPartition[p], log); err != nil {
 			return done, fmt.Errorf("resetting partition %d: %w", p, err)
 		}
 		done = append(done, byPartition[p]...)
@@ -263,32 +272,39 @@ func reset(ctx context.Context, c *config.Config, chosen selection, log hclog.Lo
 	return done, nil
 }
 
-// resetPartition becomes the partition's owner for a moment. A worker that takes it back in between is only slower:
-// it is tried again, because whoever comes last has seen what the other had committed.
-func resetPartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
-	ledger := newLedger(c, client, newDataTopics(c, client), p, log)
-	var err error
-	for range 5 {
-		if _, err = ledger.Load(ctx); err == nil {
-			err = ledger.Reset(ctx, streams...)
+// byOwner groups streams by the partition that their account maps to.
+func byOwner(entries []offsets.Entry, partitions int32) map[int32][]connector.Stream {
+	byPartition := map[int32][]connector.Stream{}
+	for _, e := range entries {
+		if e.Offset == nil && e.State != nil && e.State.Phase == connector.RemovedAll {
+			continue // gone, with nothing left to forget
 		}
-		if !errors.Is(err, connector.ErrFenced) && !errors.Is(err, kafka.ErrOutcomeUnknown) {
-			return err
-		}
+		p := connector.AccountPartition(e.Stream.Source, e.Stream.Account, partitions)
+		byPartition[p] = append(byPartition[p], e.Stream)
 	}
-	return err
+	return byPartition
 }
 
-func printStreams(w io.Writer, streams []connector.Stream, asJSON bool) error {
+// resetPartition becomes the partition's owner for a moment.
+func resetPartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
+	ledger := newLedger(c, client, newDataTopics(c, client), p, log)
+	return owning(ctx, ledger, func() error { return ledger.Reset(ctx, streams...) })
+}
+
+func printStreams(w io.Writer, streams []connector.Stream, removed, asJSON bool) error {
 	slices.SortFunc(streams, func(a, b connector.Stream) int { return cmp.Compare(a.String(), b.String()) })
+	what, text := "reset", "it is read anew, in its next epoch; a running calcdc sees it with its next commit"
+	if removed {
+		what, text = "deleted", "a delete of every row is published"
+	}
 	if asJSON {
 		if streams == nil {
 			streams = []connector.Stream{}
 		}
-		return printJSON(w, map[string]any{"reset": streams})
+		return printJSON(w, map[string]any{what: streams})
 	}
 	for _, s := range streams {
-		if _, err := fmt.Fprintf(w, "reset %s: it is read anew, in its next epoch; a running calcdc sees it with its next commit\n", clean(s.String())); err != nil {
+		if _, err := fmt.Fprintf(w, "%s %s: %s\n", what, clean(s.String()), text); err != nil {
 			return err
 		}
 	}
