@@ -2,6 +2,7 @@ package connector
 
 import (
 	"encoding/hex"
+	"math"
 	"strconv"
 	"time"
 )
@@ -70,9 +71,16 @@ func (e envelope) record(key, value []byte, headers []Header) Record {
 
 // changeID is the same however often the change is published, and another for another change.
 func (e envelope) changeID(key []byte, c change) []byte {
-	sum := HashOf(key, []byte{0}, []byte(c.op), []byte{0}, c.row.JSON, []byte{0}, strconv.AppendInt(nil, e.commit, 10))
-	return hex.AppendEncode(nil, sum[:])
+	b := make([]byte, 0, 256)
+	b = append(append(b, key...), 0)
+	b = append(append(b, c.op...), 0)
+	b = append(append(b, c.row.Hash[:]...), c.row.ETag...) // all that the row's JSON says
+	sum := HashOf(strconv.AppendInt(append(b, 0), e.commit, 10))
+	return hex.AppendEncode(make([]byte, 0, 2*len(sum)), sum[:])
 }
+
+// maxChangedMs bounds the times that ts_ns can tell, to the years 1678 to 2261: a calendar may claim any.
+const maxChangedMs = math.MaxInt64 / int64(time.Millisecond)
 
 // value is the Debezium envelope, schemaless.
 func (e envelope) value(c change, before []byte, snapshot bool) []byte {
@@ -85,25 +93,25 @@ func (e envelope) value(c change, before []byte, snapshot bool) []byte {
 	b = append(b, c.op...)
 	b = appendTimes(append(b, `",`...), e.now.UnixNano())
 	b = append(b, `,"transaction":null,"source":{"version":`...)
-	b = appendJSON(b, e.cfg.Version)
-	b = appendJSON(append(b, `,"connector":`...), e.connector)
-	b = appendJSON(append(b, `,"name":`...), e.cfg.TopicPrefix+"."+e.stream.Source)
+	b = appendString(b, e.cfg.Version)
+	b = appendString(append(b, `,"connector":`...), e.connector)
+	b = appendString(append(b, `,"name":`...), e.cfg.TopicPrefix+"."+e.stream.Source)
 	changed := e.now.UnixNano()
-	if c.row.ChangedMs != 0 {
+	if ms := c.row.ChangedMs; ms != 0 && ms > -maxChangedMs && ms < maxChangedMs {
 		changed = c.row.ChangedMs * int64(time.Millisecond)
 	}
 	b = appendTimes(append(b, ','), changed)
 	b = append(b, `,"snapshot":"`...)
 	b = strconv.AppendBool(b, snapshot)
-	b = appendJSON(append(b, `","db":`...), e.stream.Account)
-	b = appendJSON(append(b, `,"sequence":null,"table":`...), string(e.stream.Kind))
-	b = appendJSON(append(b, `,"collection":`...), e.collection(c.id))
+	b = appendString(append(b, `","db":`...), e.stream.Account)
+	b = appendString(append(b, `,"sequence":null,"table":`...), string(e.stream.Kind))
+	b = appendString(append(b, `,"collection":`...), e.collection(c.id))
 	b = strconv.AppendInt(append(b, `,"epoch":`...), e.epoch, 10)
 	b = append(b, `,"etag":`...)
 	if c.row.ETag == "" {
 		b = append(b, "null"...)
 	} else {
-		b = appendJSON(b, c.row.ETag)
+		b = appendString(b, c.row.ETag)
 	}
 	b = strconv.AppendInt(append(b, `,"row_version":`...), RowVersion, 10)
 	return append(b, "}}"...)

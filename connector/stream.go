@@ -38,13 +38,13 @@ func (s Stream) String() string {
 // row always has the same bytes, because Kafka compacts and partitions by bytes. With an empty id it is the key
 // of the stream's markers.
 func (s Stream) Key(id string) []byte {
-	b := s.prefix()
-	field := "id"
+	b := s.appendPrefix(make([]byte, 0, 80+len(s.Source)+len(s.Account)+len(s.Collection)+len(id)))
+	field := `,"id":`
 	if s.Kind == Calendars {
-		field = "collection"
+		field = `,"collection":`
 	}
-	b = append(b[:len(b)-1], `,"`+field+`":`...)
-	b = appendJSON(b, id)
+	b = append(b[:len(b)-1], field...)
+	b = appendString(b, id)
 	return append(b, '}')
 }
 
@@ -58,11 +58,13 @@ func AccountPartition(source, account string, n int32) int32 {
 }
 
 // prefix is the key without its last field.
-func (s Stream) prefix() []byte {
-	b := appendJSON([]byte(`{"source":`), s.Source)
-	b = appendJSON(append(b, `,"account":`...), s.Account)
+func (s Stream) prefix() []byte { return s.appendPrefix(nil) }
+
+func (s Stream) appendPrefix(b []byte) []byte {
+	b = appendString(append(b, `{"source":`...), s.Source)
+	b = appendString(append(b, `,"account":`...), s.Account)
 	if s.Kind == Events || s.Kind == ACL {
-		b = appendJSON(append(b, `,"collection":`...), s.Collection)
+		b = appendString(append(b, `,"collection":`...), s.Collection)
 	}
 	return append(b, '}')
 }
