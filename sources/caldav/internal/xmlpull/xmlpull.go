@@ -201,11 +201,14 @@ func (r *Reader) Skip() error {
 
 // chars takes text up to the next '<', which it leaves; keep says whether it counts.
 func (r *Reader) chars(keep bool, max int) (over bool, err error) {
-	for {
+	for next := int64(-1); ; { // the offset of the next '<', once it is in the buffer
 		chunk := r.buf[r.pos:r.end]
-		lt := bytes.IndexByte(chunk, '<')
+		lt := int(next - r.offset - int64(r.pos))
+		if next < 0 {
+			lt = bytes.IndexByte(chunk, '<')
+		}
 		if lt >= 0 {
-			chunk = chunk[:lt]
+			chunk, next = chunk[:lt], r.offset+int64(r.pos+lt)
 		}
 		amp := bytes.IndexByte(chunk, '&')
 		if amp >= 0 {
