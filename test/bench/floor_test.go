@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type floorResult struct {
 	Began, Ended int64
 	Bodies       int
 	Transactions int
+	CPU          int64 // ns on a processor, of the whole process
 }
 
 func (r floorResult) took() time.Duration { return time.Duration(r.Ended - r.Began) }
@@ -115,6 +117,11 @@ func floorTask(run func(floorOptions) (floorResult, error)) error {
 	if err != nil {
 		return err
 	}
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return err
+	}
+	r.CPU = used.Utime.Nano() + used.Stime.Nano()
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 

@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,50 +24,65 @@ func BenchmarkSnapshot(b *testing.B) {
 	cl := client(b)
 	records := filepath.Join(b.TempDir(), "records.gob")
 	for range b.N {
-		var ours, raw, txn, peak []float64
+		var ours, raw, txn []run
 		for range rounds {
-			took, high := snapshot(b, s, 1, func(name string) {
+			ours = append(ours, snapshot(b, s, 1, func(name string) {
 				if _, err := os.Stat(records); err != nil {
 					saveRecords(b, records, interleave(dump(b, name)))
 				}
 				dropTopics(b, cl, name)
-			})
-			ours, peak = append(ours, took.Seconds()), append(peak, float64(high)/1e6)
-			for task, figures := range map[string]*[]float64{"raw": &raw, "txn": &txn} {
+			}))
+			for task, runs := range map[string]*[]run{"raw": &raw, "txn": &txn} {
 				o := floorOptions{Brokers: brokers(b), URL: s.URL, Name: newName(task), Records: records, Events: snapshotted}
 				makeTopics(b, cl, o.Name)
-				*figures = append(*figures, runFloor(b, task, o).took().Seconds())
+				r := runFloor(b, task, o)
+				*runs = append(*runs, run{took: r.took(), cpu: time.Duration(r.CPU)})
 				dropTopics(b, cl, o.Name)
 			}
-			b.Logf("round: calcdc %.2f s, floor 1 %.2f s, floor 2 %.2f s, peak %.0f MB", last(ours), last(raw), last(txn), last(peak))
+			b.Logf("calcdc %v; floor 1 %v; floor 2 %v", ours[len(ours)-1], raw[len(raw)-1], txn[len(txn)-1])
 		}
 		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(snapshotted/median(ours), "events/s")
-		b.ReportMetric(snapshotted/median(raw), "floor1-events/s")
-		b.ReportMetric(snapshotted/median(txn), "floor2-events/s")
-		b.ReportMetric(median(ours)/median(raw), "×floor1")
-		b.ReportMetric(median(ours)/median(txn), "×floor2")
-		b.ReportMetric(median(peak), "peak-MB")
+		b.ReportMetric(snapshotted/median(ours, seconds), "events/s")
+		b.ReportMetric(snapshotted/median(raw, seconds), "floor1-events/s")
+		b.ReportMetric(snapshotted/median(txn, seconds), "floor2-events/s")
+		b.ReportMetric(median(ours, seconds)/median(raw, seconds), "×floor1")
+		b.ReportMetric(median(ours, seconds)/median(txn, seconds), "×floor2")
+		b.ReportMetric(median(ours, func(r run) float64 { return r.cpu.Seconds() }), "cpu-s")
+		b.ReportMetric(median(ours, func(r run) float64 { return float64(r.peak) / 1e6 }), "peak-MB")
 	}
 }
 
-// snapshot runs calcdc on a server of n calendars until each has been published, and returns how long that took and the
-// most memory that it had. after is called once it has ended.
-func snapshot(b *testing.B, s *server, n int, after func(name string)) (time.Duration, int64) {
+// run is one measurement: how long it took, the processor time of the whole process, and the most memory that it had.
+type run struct {
+	took, cpu time.Duration
+	peak      int64
+}
+
+func (r run) String() string {
+	return fmt.Sprintf("%.2f s (cpu %.2f s, %d MB)", r.took.Seconds(), r.cpu.Seconds(), r.peak/1e6)
+}
+
+func seconds(r run) float64 { return r.took.Seconds() }
+
+// snapshot runs calcdc on a server of n calendars until each has been published. after is called once it has ended.
+func snapshot(b *testing.B, s *server, n int, after func(name string)) run {
 	b.Helper()
 	s.account(b, true)
 	in := startCalcdc(b, s, time.Hour)
 	at := ended(b, in.name, n)
-	high := in.peak(b)
+	r := run{cpu: in.cpu(b), peak: in.peak(b)}
 	in.stop(b)
-	began := s.account(b, false).FirstSync
+	r.took = time.Duration(at.UnixNano() - s.account(b, false).FirstSync)
 	after(in.name)
-	return time.Duration(at.UnixNano() - began), high
+	return r
 }
 
-func last(all []float64) float64 { return all[len(all)-1] }
-
-func median(all []float64) float64 {
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[len(sorted)/2]
+// median is that of a figure of the runs.
+func median[T any](all []T, figure func(T) float64) float64 {
+	figures := make([]float64, len(all))
+	for i, one := range all {
+		figures[i] = figure(one)
+	}
+	slices.Sort(figures)
+	return figures[len(figures)/2]
 }
