@@ -55,41 +55,46 @@ func newProxy(t testing.TB, d *testenv.DAV) *proxy {
 	return p
 }
 
-// kind names a request: home (the listing of the collections), propfind, sync, multiget, other.
-func (p *proxy) kind(r *http.Request) string {
+// kind names a request: home (the listing of the collections), propfind, sync, multiget, other; and says how many
+// resources a multiget asks for.
+func (p *proxy) kind(r *http.Request) (kind string, resources int) {
 	switch {
 	case r.Method == "PROPFIND" && r.URL.Path == p.home && r.Header.Get("Depth") == "1":
-		return "home"
+		return "home", 0
 	case r.Method == "PROPFIND":
-		return "propfind"
+		return "propfind", 0
 	case r.Method == "REPORT":
 		return report(r)
 	default:
-		return "other"
+		return "other", 0
 	}
 }
 
 // report tells the REPORTs apart by the root element of their body, which is read and put back.
-func report(r *http.Request) string {
+func report(r *http.Request) (kind string, resources int) {
 	body, err := readAndRestore(r)
 	switch {
 	case err != nil:
-		return "other"
+		return "other", 0
 	case strings.Contains(body, "sync-collection"):
-		return "sync"
+		return "sync", 0
 	case strings.Contains(body, "calendar-multiget"):
-		return "multiget"
+		return "multiget", strings.Count(body, "href>") / 2
 	default:
-		return "query"
+		return "query", 0
 	}
 }
 
+// hang answers nothing until calcdc gives up or dies.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
 func (p *proxy) note(r *http.Request) http.HandlerFunc {
-	kind := p.kind(r)
+	kind, resources := p.kind(r)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts[kind]++
 	p.counts[""]++
+	p.counts["resources"] += resources
 	if p.seen == nil {
 		return nil
 	}

@@ -14,7 +14,8 @@ func Compare(f *Fold, source, account string, server map[string]Collection) []st
 		c.events(path, f.rows(Stream{source, account, path, "events"}), coll)
 	}
 	for k, s := range f.Streams {
-		if _, exists := server[k.Collection]; k.Kind == "events" && !exists && len(s.Rows) > 0 {
+		mine := k.Kind == "events" && k.Source == source && k.Account == account
+		if _, exists := server[k.Collection]; mine && !exists && len(s.Rows) > 0 {
 			c.differ("%s is gone, and %d of its rows are left", k.Collection, len(s.Rows))
 		}
 	}

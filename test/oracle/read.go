@@ -12,10 +12,11 @@ import (
 
 // Reader folds topics as a read_committed consumer sees them.
 type Reader struct {
-	Fold   *Fold
-	topics []string
-	client *kgo.Client
-	next   map[string]map[int32]int64 // position by topic and partition
+	Fold    *Fold
+	topics  []string
+	brokers []string
+	client  *kgo.Client
+	next    map[string]map[int32]int64 // position by topic and partition
 	// Seen, where set, is told every record.
 	Seen func(Record)
 }
@@ -29,7 +30,7 @@ func NewReader(brokers []string, topics ...string) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the oracle's client: %w", err)
 	}
-	return &Reader{Fold: NewFold(), topics: topics, client: cl, next: map[string]map[int32]int64{}}, nil
+	return &Reader{Fold: NewFold(), brokers: brokers, topics: topics, client: cl, next: map[string]map[int32]int64{}}, nil
 }
 
 // Close ends the client.
@@ -52,6 +53,34 @@ func (r *Reader) CatchUp(ctx context.Context) (int, error) {
 		fetches.EachRecord(r.add)
 	}
 	return r.Fold.Records - before, nil
+}
+
+// Arrivals waits until records have come to the log n times since the last CatchUp, committed or not, or ctx ends.
+func (r *Reader) Arrivals(ctx context.Context, n int) error {
+	from := map[string]map[int32]kgo.Offset{}
+	existing, err := r.partitions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range existing {
+		from[t.Topic] = map[int32]kgo.Offset{}
+		for _, p := range t.Partitions {
+			from[t.Topic][p.Partition] = kgo.NewOffset().At(r.next[t.Topic][p.Partition])
+		}
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.brokers...), kgo.ConsumePartitions(from), kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	defer cl.Close()
+	for ; n > 0; n-- {
+		for cl.PollFetches(ctx).Empty() {
+			if ctx.Err() != nil {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 func (r *Reader) add(rec *kgo.Record) {

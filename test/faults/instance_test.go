@@ -1,0 +1,242 @@
+//go:build integration
+
+package faults
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/calcdc/calcdc/test/oracle"
+)
+
+// settleTime is enough for a busy machine and the longest wait between two attempts.
+const settleTime = 100 * time.Second
+
+// upstream is one source of a configuration: some users of a calendar server.
+type upstream struct {
+	name  string
+	cal   *calendars
+	path  string // of the url, after its root
+	users []string
+	extra string // more lines of the source, indented by four
+}
+
+// instance is one configuration of calcdc between calendar servers and Kafka, with the oracle on both ends.
+type instance struct {
+	t         testing.TB
+	name      string
+	dir       string
+	http      string // address of the admin server
+	brokers   []string
+	upstreams []upstream
+	reader    *oracle.Reader
+	run       *process
+}
+
+// newInstance writes a configuration; extra are more of its lines.
+func newInstance(t testing.TB, brokers, extra string, from ...upstream) *instance {
+	t.Helper()
+	var id [4]byte
+	_, _ = rand.Read(id[:])
+	in := &instance{t: t, name: "faults-" + hex.EncodeToString(id[:]), dir: t.TempDir(), http: freeAddr(t),
+		brokers: strings.Split(brokers, ","), upstreams: from}
+	in.write("calcdc.yaml", in.http, extra)
+	in.read()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s: end of the log\n%s", in.name, tail(in.log()))
+		}
+	})
+	return in
+}
+
+// write writes the configuration under a file name, with an address of its own for the admin server.
+func (in *instance) write(file, admin, extra string) {
+	in.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "name: %s\nhttp: {listen: %s}\n", in.name, admin)
+	if !strings.Contains(extra, "kafka:") {
+		extra += "kafka: {brokers: [" + strings.Join(in.brokers, ",") + "], topic_prefix: " + in.name + ", topics: {partitions: 3}}\n"
+	}
+	if !strings.Contains(extra, "offsets:") {
+		extra += "offsets: {partitions: 2}\n"
+	}
+	b.WriteString(strings.ReplaceAll(extra, "NAME", in.name))
+	b.WriteString("sources:\n")
+	for _, u := range in.upstreams {
+		fmt.Fprintf(&b, "  - name: %s\n    poll_interval: 1s\n%s    caldav:\n      url: %s%s\n      components: [VEVENT, VTODO]\n      accounts:\n",
+			u.name, u.extra, u.cal.url, u.path)
+		for _, user := range u.users {
+			fmt.Fprintf(&b, "      - {username: %s, password: %s}\n", user, password)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(in.dir, file), []byte(b.String()), 0o600); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// read begins a new fold.
+func (in *instance) read() {
+	in.t.Helper()
+	topics := []string{in.name + ".notifications"}
+	for _, u := range in.upstreams {
+		topics = append(topics, in.topic(u.name, "events"), in.topic(u.name, "calendars"))
+	}
+	reader, err := oracle.NewReader(in.brokers, topics...)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	in.t.Cleanup(reader.Close)
+	in.reader = reader
+}
+
+func (in *instance) topic(source, kind string) string { return in.name + "." + source + "." + kind }
+func (in *instance) config() string                   { return filepath.Join(in.dir, "calcdc.yaml") }
+func (in *instance) log() string                      { return filepath.Join(in.dir, "calcdc.log") }
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (in *instance) start() {
+	in.t.Helper()
+	in.run = spawn(in.t, in.config(), in.log())
+}
+
+// settle waits until the fold equals what the servers hold and every snapshot has ended.
+func (in *instance) settle() {
+	in.t.Helper()
+	began := time.Now()
+	eventually(in.t, settleTime, "the topics equal the servers", func() string {
+		in.run.alive()
+		return strings.Join(head(in.differences()), "\n")
+	})
+	in.sound()
+	in.t.Logf("settled after %v, %d records", time.Since(began).Round(time.Millisecond), in.reader.Fold.Records)
+}
+
+// differences reads on and compares.
+func (in *instance) differences() []string {
+	in.t.Helper()
+	in.catchUp()
+	var found []string
+	for _, u := range in.upstreams {
+		for _, user := range u.users {
+			found = append(found, oracle.Compare(in.reader.Fold, u.name, user, u.cal.listed(user))...)
+		}
+	}
+	for k, s := range in.reader.Fold.Streams {
+		if s.InSnapshot() {
+			found = append(found, fmt.Sprintf("%v: the snapshot has not ended", k))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func (in *instance) catchUp() int {
+	in.t.Helper()
+	n, err := in.reader.CatchUp(in.t.Context())
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return n
+}
+
+func head(all []string) []string { return all[:min(len(all), 12)] }
+
+// sound fails the test where a record broke a rule, or a row of something that is still there was deleted.
+func (in *instance) sound() {
+	in.t.Helper()
+	faults := slices.Concat(in.reader.Fold.Faults, in.reader.Fold.Notified())
+	if len(faults) > 0 {
+		in.t.Fatalf("%d rules broken:\n%s", len(faults), strings.Join(head(faults), "\n"))
+	}
+}
+
+// quiet demands that nothing is published for a few polls.
+func (in *instance) quiet() {
+	in.t.Helper()
+	time.Sleep(3 * time.Second) // three polls: that nothing comes takes time to see
+	if n := in.catchUp(); n > 0 {
+		in.t.Fatalf("%d records were published though nothing changed", n)
+	}
+}
+
+// rows is what the fold holds of a calendar's events, nil where nothing was published.
+func (in *instance) stream(source, user, path string) *oracle.State {
+	return in.reader.Fold.Streams[oracle.Stream{Source: source, Account: user, Collection: path, Kind: "events"}]
+}
+
+// logged tells whether a line of the log holds all of what.
+func (in *instance) logged(what ...string) bool {
+	in.t.Helper()
+	b, err := os.ReadFile(in.log())
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if !slices.ContainsFunc(what, func(w string) bool { return !strings.Contains(line, w) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// metrics are the lines of /metrics.
+func (in *instance) metrics() metrics {
+	in.t.Helper()
+	ctx, cancel := context.WithTimeout(in.t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+in.http+"/metrics", nil)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil // not yet
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		in.t.Fatalf("/metrics: %d %v", resp.StatusCode, err)
+	}
+	return strings.Split(string(b), "\n")
+}
+
+type metrics []string
+
+// sum adds the values of a metric's series that have all the labels, each as name="value"; found counts them.
+func (m metrics) sum(name string, labels ...string) (sum float64, found int) {
+	for _, line := range m {
+		series, value, _ := strings.Cut(line, "} ")
+		if !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
+			continue
+		}
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
+			sum, found = sum+v, found+1
+		}
+	}
+	return sum, found
+}
+
+func label(name, value string) string { return fmt.Sprintf("%s=%q", name, value) }
