@@ -122,3 +122,45 @@ func page(t *testing.T, url string) string {
 	}
 	return string(body)
 }
+
+// TestTwoOfOneName: of two processes with one name one ends and says why; the other goes on.
+func TestTwoOfOneName(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	dav := davserver.New(davserver.Options{Users: map[string]string{"alice": "secret"}})
+	dav.MakeCalendar("alice", "work", "Work")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var others sync.WaitGroup
+	others.Go(func() { _ = dav.Serve(ctx, ln) })
+	others.Go(func() { churn(ctx, dav, "work") })
+	defer others.Wait()
+	defer cancel()
+	ended := make(chan error, 2)
+	for range 2 {
+		go func() {
+			ended <- follow(ctx, testConfig(broker.ListenAddrs(), "http://"+ln.Addr().String()+"/"), &logged{})
+		}()
+	}
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "another process with this name is running") {
+			t.Errorf("the one that ended: %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("both go on")
+		cancel()
+		<-ended
+	}
+	cancel()
+	if err := <-ended; err != nil && !strings.Contains(err.Error(), "another process") {
+		t.Errorf("the other: %v", err)
+	}
+}
