@@ -57,6 +57,9 @@ func (h *household) run(ctx context.Context) {
 			return
 		}
 		h.owner.c.obs.Account(h.source.Name, h.account.Name(), err)
+		if err != nil {
+			clear(h.forbidden) // the hour counts only while the account is well
+		}
 		wait := time.Duration((0.95 + 0.1*rand.Float64()) * float64(h.source.PollInterval))
 		if at := h.calendars.settle(err, retry); !at.IsZero() {
 			wait = time.Until(at)
@@ -137,6 +140,9 @@ func (h *household) look(ctx context.Context, unlisted []string) error {
 		there, err := h.account.Look(ctx, h.calendars.cp.Stream, part)
 		if err != nil {
 			return fmt.Errorf("looking for collections that the home does not list: %w", err)
+		}
+		if len(there) != len(part) {
+			return fmt.Errorf("looking for collections that the home does not list: %d answers for %d", len(there), len(part))
 		}
 		for i, id := range part {
 			if h.gone(id, there[i]) {

@@ -8,6 +8,7 @@ type builder struct {
 	env   envelope
 	state StreamState // as it will be once the transaction is committed
 	tx    Transaction
+	size  int // bytes of the records
 }
 
 // begin opens a transaction. The first of a snapshot starts with the marker and the null token: they become visible
@@ -42,7 +43,9 @@ func (b *builder) add(id string, v view, out outcome) error {
 		if err != nil {
 			return err
 		}
+		n := len(b.tx.Records)
 		b.tx.Records = b.env.records(b.tx.Records, c, before, b.p.snap)
+		b.size += len(b.tx.Records[n].Value)
 		b.note(v, c)
 	}
 	switch {
@@ -92,6 +95,9 @@ func (b *builder) end() {
 	m := marker{Type: markEnd, Reason: b.state.Reason, Count: b.state.Rows}
 	b.tx.Records = append(b.tx.Records, b.env.mark(m)...)
 }
+
+// full tells that a transaction of deletions has become large: each shows the row as it was.
+func (b *builder) full() bool { return b.size >= sweepBytes }
 
 // empty tells that there is nothing to commit but, perhaps, an offset.
 func (b *builder) empty() bool {

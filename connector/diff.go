@@ -115,6 +115,7 @@ func (o *outcome) republish(v view, instead []Row, body func(id string, hash Has
 	}
 	if len(rows) < len(v.known.Rows) {
 		rows = instead
+		o.state.Hash = Hash{} // what is published is no longer what these bytes come to
 	}
 	again := diffRead(v, Resource{Rows: rows})
 	o.changes = again.changes

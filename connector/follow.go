@@ -74,7 +74,7 @@ func (f *follower) run(ctx context.Context) {
 		if !f.wait(ctx, at) {
 			return
 		}
-		hint, work := f.next()
+		work := f.next()
 		if work == nil {
 			at = time.Time{}
 			f.idle()
@@ -90,9 +90,6 @@ func (f *follower) run(ctx context.Context) {
 		if outcomeUnknown(err) {
 			f.owner.lost(err)
 			return
-		}
-		if err == nil {
-			f.note(hint)
 		}
 		at = f.settle(err, retry)
 	}
@@ -115,19 +112,19 @@ func (f *follower) wait(ctx context.Context, at time.Time) bool {
 	return true
 }
 
-// next is the work at hand, nil where there is none, and the hint as it is before the work begins.
-func (f *follower) next() (Hint, func(context.Context) error) {
+// next is the work at hand, nil where there is none.
+func (f *follower) next() func(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.gone && !f.emptied:
-		return f.want, f.leave
+		return f.leave
 	case !f.listed:
-		return f.want, nil
+		return nil
 	case f.moved(), len(f.unread) > 0, f.stale(), f.reconcileDue():
-		return f.want, f.look
+		return f.look
 	}
-	return f.want, nil
+	return nil
 }
 
 // moved tells whether the home's sign asks for a look. Each collection is looked at once after a start.
@@ -135,10 +132,14 @@ func (f *follower) moved() bool {
 	return !f.looked || f.again || f.want.Value == "" || f.want.Value != f.seen
 }
 
-// note keeps the hint of a good pass: it counts as seen only now.
+// note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
+// missed the collection meanwhile.
 func (f *follower) note(h Hint) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.listed {
+		return
+	}
 	f.again = h.Coarse && (!f.looked || h.Value != f.seen)
 	f.seen, f.looked = h.Value, true
 }
@@ -156,9 +157,13 @@ func (f *follower) idle() {
 func (f *follower) look(ctx context.Context) error {
 	f.mu.Lock()
 	f.configHash = f.hash
+	hint := f.want
 	f.mu.Unlock()
-	_, err := f.pass(ctx)
-	return err
+	if _, err := f.pass(ctx); err != nil {
+		return err
+	}
+	f.note(hint)
+	return nil
 }
 
 func (f *follower) leave(ctx context.Context) error {
@@ -166,7 +171,7 @@ func (f *follower) leave(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
-	f.emptied = true
+	f.emptied = f.gone // it may be back already
 	f.mu.Unlock()
 	return nil
 }

@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// sweepPage is how many resources' deletions one transaction holds; lookPage how many are looked at in one request.
+// sweepPage is how many resources' deletions one transaction holds, and sweepBytes about how many bytes of records;
+// lookPage how many are looked at in one request.
 const (
-	sweepPage = 500
-	lookPage  = 100
+	sweepPage  = 500
+	sweepBytes = 4 << 20
+	lookPage   = 100
 )
 
 // giveUpAfter is how many passes one refused body holds up its stream; trustAfter how many comparisons in a row that
@@ -36,6 +38,7 @@ type pass struct {
 	snap  bool        // a snapshot
 	timed bool        // a comparison by schedule
 	seen  map[string]struct{}
+	held  refusedBodies
 	home  home // of a calendars stream
 }
 
@@ -134,11 +137,11 @@ func (p *pass) snapshot(ctx context.Context, m *marker) error {
 	epoch := p.state.Epoch
 	if m != nil {
 		epoch++
-		if err := p.place(ctx); err != nil {
-			return err
-		}
 	}
-	return p.list(ctx, func(id, etag string) bool {
+	if err := p.place(ctx); err != nil {
+		return err
+	}
+	return p.list(ctx, m != nil, func(id, etag string) bool {
 		k, ok := p.cp.Index.Resource(id)
 		return !ok || k.Epoch != epoch || differs(k, etag)
 	})
@@ -149,7 +152,7 @@ func (p *pass) snapshot(ctx context.Context, m *marker) error {
 func (p *pass) compare(ctx context.Context, scheduled bool) error {
 	p.timed = scheduled
 	trust := !scheduled || p.state.Compares%7 != 6
-	return p.list(ctx, func(id, etag string) bool {
+	return p.list(ctx, !trust, func(id, etag string) bool {
 		k, ok := p.cp.Index.Resource(id)
 		return !trust || !ok || differs(k, etag)
 	})
@@ -158,9 +161,9 @@ func (p *pass) compare(ctx context.Context, scheduled bool) error {
 // differs tells whether a listed ETag leaves it open that the resource is another than the one known.
 func differs(k ResourceState, etag string) bool { return k.Unknown || etag == "" || etag != k.ETag }
 
-// list reads everything and ends with the token of the listing.
-func (p *pass) list(ctx context.Context, needs func(id, etag string) bool) error {
-	last, err := p.read(ctx, Query{Stream: p.cp.Stream, Needs: needs})
+// list reads everything and ends with the token of the listing. fresh: nearly every body is needed.
+func (p *pass) list(ctx context.Context, fresh bool, needs func(id, etag string) bool) error {
+	last, err := p.read(ctx, Query{Stream: p.cp.Stream, Fresh: fresh, Needs: needs})
 	if err != nil {
 		return err
 	}
@@ -189,23 +192,22 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 	if err := p.lane.flush(); err != nil {
 		return Page{}, err
 	}
-	p.seen, p.home = map[string]struct{}{}, home{}
-	var held error
+	p.seen, p.home, p.held = map[string]struct{}{}, home{}, refusedBodies{}
 	suspect := false
 	for page, err := range p.account.Poll(ctx, q) {
 		if err != nil {
 			return Page{}, fmt.Errorf("polling %s: %w", p.cp.Stream, err)
 		}
-		stale, refused, err := p.publish(ctx, page)
+		stale, err := p.publish(ctx, page)
 		if err != nil {
 			return Page{}, err
 		}
-		held, suspect = errors.Join(held, refused), suspect || stale
+		suspect = suspect || stale
 		if !page.Last {
 			continue
 		}
-		if held != nil {
-			return Page{}, held
+		if p.held.count > 0 {
+			return Page{}, &p.held
 		}
 		if suspect && q.Token != "" && !page.Listing && p.suspicions < trustAfter {
 			return Page{}, errSuspect
@@ -218,40 +220,68 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 	return Page{}, fmt.Errorf("polling %s: the answer ended early", p.cp.Stream)
 }
 
-// publish submits what a page changes. stale: the page lists a known member that is as it was. refused: bodies for
-// which the pass must not end well.
-func (p *pass) publish(ctx context.Context, page Page) (stale bool, refused, err error) {
-	if slices.ContainsFunc(page.Resources, p.submitted) {
-		if err := p.lane.flush(); err != nil {
-			return false, nil, err
-		}
-	}
+// publish submits what a page changes. stale: the page lists a known member that is as it was. Bodies for which the
+// pass must not end well are held.
+func (p *pass) publish(ctx context.Context, page Page) (stale bool, err error) {
 	b := p.begin()
 	for _, res := range page.Resources {
+		_, again := p.seen[res.ID]
+		if again {
+			if b, err = p.renew(ctx, b); err != nil {
+				return false, err
+			}
+		}
 		p.seen[res.ID] = struct{}{}
 		v := p.view(res.ID)
 		out, held := p.weigh(v, res)
 		if held != nil {
-			refused = errors.Join(refused, fmt.Errorf("fetching %s: %w", res.ID, held))
+			p.held.add(fmt.Errorf("fetching %s: %w", res.ID, held))
 			continue
 		}
-		stale = stale || res.Presence == Read && v.ok && out.same
+		stale = stale || res.Presence == Read && v.ok && out.same && !again
 		if err := b.add(res.ID, v, out); err != nil {
-			return false, nil, err
+			return false, err
 		}
 	}
 	if p.cp.Stream.Kind == Calendars {
 		p.home.listed = append(p.home.listed, page.Resources...)
 	}
-	return stale, refused, p.submit(ctx, b)
+	return stale, p.submit(ctx, b)
 }
 
-// submitted tells whether this pass has already shown the resource: what it came to must be committed before it can
-// be compared with.
-func (p *pass) submitted(res Resource) bool {
-	_, ok := p.seen[res.ID]
-	return ok
+// renew commits what b holds and opens the next: a resource that this pass shows again, on this page or an earlier
+// one, is compared with what it came to.
+func (p *pass) renew(ctx context.Context, b *builder) (*builder, error) {
+	if err := p.submit(ctx, b); err != nil {
+		return nil, err
+	}
+	if err := p.lane.flush(); err != nil {
+		return nil, err
+	}
+	return p.begin(), nil
 }
+
+// refusedBodies are bodies for which a pass must not end well. The first stands for all: there may be as many as
+// there are resources.
+type refusedBodies struct {
+	count int
+	first error
+}
+
+func (r *refusedBodies) add(err error) {
+	if r.count++; r.count == 1 {
+		r.first = err
+	}
+}
+
+func (r *refusedBodies) Error() string {
+	if r.count == 1 {
+		return r.first.Error()
+	}
+	return fmt.Sprintf("%d bodies could not be had, the first: %v", r.count, r.first)
+}
+
+func (r *refusedBodies) Unwrap() error { return r.first }
 
 // weigh says what one entry of a page comes to, or the error for which the pass must not end well.
 func (p *pass) weigh(v view, res Resource) (outcome, error) {
@@ -350,7 +380,7 @@ func (p *pass) sweep(ctx context.Context) (*builder, error) {
 		if err := b.add(id, v, diffGone(v)); err != nil {
 			return nil, err
 		}
-		if (i+1)%sweepPage == 0 {
+		if (i+1)%sweepPage == 0 || b.full() {
 			if err := p.submit(ctx, b); err != nil {
 				return nil, err
 			}
@@ -380,6 +410,9 @@ func (p *pass) absent(ctx context.Context) ([]string, error) {
 		there, err := p.account.Look(ctx, p.cp.Stream, part)
 		if err != nil {
 			return nil, fmt.Errorf("looking at what the listing of %s left out: %w", p.cp.Stream, err)
+		}
+		if len(there) != len(part) {
+			return nil, fmt.Errorf("looking at what the listing of %s left out: %d answers for %d", p.cp.Stream, len(there), len(part))
 		}
 		if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
 			return nil, fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, part[i])

@@ -33,17 +33,17 @@ func (p *pass) empty(ctx context.Context) error {
 		all = append(all, id)
 	}
 	slices.Sort(all)
-	for part := range slices.Chunk(all, sweepPage) {
-		for _, id := range part {
-			v := p.view(id)
-			if err := b.add(id, v, diffGone(v)); err != nil {
-				return err
-			}
-		}
-		if err := p.submit(ctx, b); err != nil {
+	for i, id := range all {
+		v := p.view(id)
+		if err := b.add(id, v, diffGone(v)); err != nil {
 			return err
 		}
-		b = p.begin()
+		if (i+1)%sweepPage == 0 || i == len(all)-1 || b.full() {
+			if err := p.submit(ctx, b); err != nil {
+				return err
+			}
+			b = p.begin()
+		}
 	}
 	b.state.Phase = RemovedAll
 	if err := p.submit(ctx, b); err != nil {

@@ -354,7 +354,7 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 
 func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
 	f := &follower{task: &task{unread: map[string]struct{}{}}}
-	f.want = Hint{Value: "1000", Coarse: true}
+	f.want, f.listed = Hint{Value: "1000", Coarse: true}, true
 	f.note(f.want)
 	if !f.moved() {
 		t.Fatal("one more look at the next poll")
