@@ -23,7 +23,7 @@ func (e *Event) encode(b []byte) (out []byte, headEnd, tailStart int) {
 
 // size is about what e takes as JSON.
 func (e *Event) size() int {
-	n := 1536 + 160*len(e.Attendees) + 96*len(e.OtherProperties)
+	n := 1216 + 160*len(e.Attendees) + 96*len(e.OtherProperties)
 	for _, s := range []*string{e.Raw, e.Description, e.Summary, e.Location} {
 		if s != nil {
 			n += len(*s) + len(*s)/12

@@ -82,9 +82,19 @@ func (e envelope) changeID(key []byte, c change) []byte {
 // maxChangedMs bounds the times that ts_ns can tell, to the years 1678 to 2261: a calendar may claim any.
 const maxChangedMs = math.MaxInt64 / int64(time.Millisecond)
 
+// after is the row as it stands in the value that was made of it.
+func (e envelope) after(value []byte, c change, before []byte) []byte {
+	start := len(`{"before":,"after":`) + len(before)
+	if before == nil {
+		start += len("null")
+	}
+	end := start + len(c.row.JSON)
+	return value[start:end:end]
+}
+
 // value is the Debezium envelope, schemaless.
 func (e envelope) value(c change, before []byte, snapshot bool) []byte {
-	b := make([]byte, 0, len(before)+len(c.row.JSON)+512)
+	b := make([]byte, 0, len(before)+len(c.row.JSON)+416+len(e.stream.Collection)+len(e.cfg.TopicPrefix)+len(c.row.ETag))
 	b = append(b, `{"before":`...)
 	b = appendOrNull(b, before)
 	b = append(b, `,"after":`...)

@@ -21,7 +21,7 @@ type lane struct {
 
 // lanePages bounds the transactions that wait for a commit: with the one being prepared and those in flight, what a
 // pass holds in memory.
-const lanePages = 4
+const lanePages = 2
 
 // openLane returns a lane and the context of the work that feeds it. close must be called.
 func openLane(ctx context.Context, ledger Ledger, done func(Transaction)) (*lane, context.Context) {
