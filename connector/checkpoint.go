@@ -143,6 +143,10 @@ type Ledger interface {
 	// follows its commits.
 	Open(s Stream) *Checkpoint
 
+	// Overtaken tells whether somebody else has committed to the partition since Load: an offset tool, or another
+	// process. An owner that has nothing to commit would not notice otherwise. False is no proof (Invariant 4).
+	Overtaken(ctx context.Context) (bool, error)
+
 	// Commit makes the transactions, in order, visible whole or not at all, with others that are ready at the same
 	// time; all are of one stream. It is not cancelled by ctx once it has begun (Invariant 10). After a *RefusedError nothing was sent and
 	// the ledger goes on. After any other error the outcome is unknown: Load again. ErrFenced: another owner has begun.

@@ -18,6 +18,8 @@ type memLedger struct {
 	fault   func(n int) (apply bool, err error) // of the n-th commit, from 1
 	commits int
 	loads   int
+
+	overtaken bool // until the next Load
 }
 
 type memStream struct {
@@ -46,6 +48,7 @@ func (l *memLedger) Load(context.Context) (map[Stream]*Checkpoint, error) {
 	all := map[Stream]*Checkpoint{}
 	names := make([]Stream, 0, len(l.streams))
 	l.loads++
+	l.overtaken = false
 	for s, m := range l.streams {
 		if m.state != nil || m.offset != nil {
 			names = append(names, s)
@@ -72,6 +75,12 @@ func (l *memLedger) Open(s Stream) *Checkpoint {
 		cp.State = &st
 	}
 	return cp
+}
+
+func (l *memLedger) Overtaken(context.Context) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.overtaken, nil
 }
 
 func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {

@@ -16,6 +16,9 @@ const passesPerSource = 8
 // fencedTwice is the span in which being fenced twice means that another process with this name is running.
 const fencedTwice = time.Minute
 
+// watchEvery is how soon an idle owner notices that it is no longer one.
+const watchEvery = 5 * time.Second
+
 // Connector runs every stream of its sources.
 type Connector struct {
 	cfg     Config
@@ -117,9 +120,23 @@ func (o *owner) term(ctx context.Context) error {
 			}
 		}
 	}
-	<-ctx.Done()
+	o.watch(ctx)
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// watch ends the term when somebody else has become the owner while there was nothing to commit. It returns when the
+// term has ended.
+func (o *owner) watch(ctx context.Context) {
+	for sleep(ctx, watchEvery) {
+		overtaken, err := o.ledger.Overtaken(ctx)
+		if err != nil {
+			o.c.log.Debug("looking whether the partition is still ours", "partition", o.partition, "error", err)
+		}
+		if overtaken {
+			o.lost(fmt.Errorf("partition %d: somebody else has committed to it: %w", o.partition, ErrFenced))
+		}
+	}
 }
 
 // lost ends the term: what is committed is unknown.

@@ -393,3 +393,21 @@ func TestRetire(t *testing.T) {
 		t.Errorf("checkpoint %+v %+v", cp.Offset, cp.State)
 	}
 }
+
+// An owner with nothing to commit notices that an offset tool has been there.
+func TestIdleOwnerNoticesThatItWasOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.start()
+		w.polls(1)
+		w.ledger.mu.Lock()
+		w.ledger.stream(events("/a/")).offset = nil
+		w.ledger.overtaken = true
+		w.ledger.mu.Unlock()
+		w.polls(2)
+		f := fold(t, w.ledger.records(), "/a/")
+		want(t, f.ops[3:], "marker snapshot-reset 2 requested", "r 1", "marker snapshot-end 2 requested")
+		w.end()
+	})
+}

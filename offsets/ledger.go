@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -127,6 +128,22 @@ func (l *Ledger) Open(s connector.Stream) *connector.Checkpoint {
 	l.fold.mu.Lock()
 	defer l.fold.mu.Unlock()
 	return l.fold.stream(s).checkpoint(s)
+}
+
+// Overtaken implements connector.Ledger: the offsets partition is longer than our own last record and its
+// transaction's marker. While a commit is under way that cannot be told, nor need it be: the commit will.
+func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
+	if !l.commits.TryLock() {
+		return false, nil
+	}
+	defer l.commits.Unlock()
+	if l.inDoubt() != nil {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	end, err := l.r.End(ctx, OffsetsTopic(l.cfg.Name), l.cfg.Partition)
+	return err == nil && end > l.offsets.next+1, err
 }
 
 // checkpoint copies what the fold holds; the index is the one that goes on. The caller holds the fold's mu.
