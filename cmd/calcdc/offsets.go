@@ -196,7 +196,8 @@ func newOffsetsReset() *cobra.Command {
 		Long: "Forget the offsets of the chosen streams. Each is then read anew: a snapshot-reset marker, every row again, and\n" +
 			"the deletes that were missed. It is also the way on for streams that were refused because state was lost.\n\n" +
 			"The command becomes the owner of the streams' partitions for a moment: a running calcdc is fenced, which it sees\n" +
-			"with its next commit, loads again and goes on from there.\n\n" +
+			"within seconds, loads again and goes on from there. Choose all streams in one command: a worker that is fenced twice within a\n" +
+			"minute takes it for a second worker with its name, and ends.\n\n" +
 			"With --delete, a delete is published instead for every row of those chosen streams that the configuration no\n" +
 			"longer names: sources and accounts that are not in it, collections that are listed but not followed. Without it\n" +
 			"their rows are left as they stand.",
@@ -293,7 +294,7 @@ func resetPartition(ctx context.Context, c *config.Config, client *kafka.Client,
 
 func printStreams(w io.Writer, streams []connector.Stream, removed, asJSON bool) error {
 	slices.SortFunc(streams, func(a, b connector.Stream) int { return cmp.Compare(a.String(), b.String()) })
-	what, text := "reset", "it is read anew, in its next epoch; a running calcdc sees it with its next commit"
+	what, text := "reset", "it is read anew, in its next epoch; a running calcdc sees it within seconds"
 	if removed {
 		what, text = "deleted", "a delete of every row is published"
 	}
