@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"sync"
@@ -176,11 +177,26 @@ func (f *fetcher) get(m member) error {
 	if err != nil {
 		return f.account.unread(f.ctx, ans, malformed(err))
 	}
+	if err := noObject(ans, body); err != nil {
+		return f.refused(m, err)
+	}
 	if v := ans.Header.Get("ETag"); v != "" {
 		m.etag = v
 	}
 	r := &response{data: body, tooLong: len(body) > f.account.cfg.MaxBody}
 	return f.put(m, f.bodied(m, r), len(body))
+}
+
+// noObject is the error of an answer that is 200 and yet no calendar object: a page of the server, or of a gateway
+// before it, and a body that never came. As a row it would stand until the object's next change.
+func noObject(ans *answer, body []byte) error {
+	kind, _, err := mime.ParseMediaType(ans.Header.Get("Content-Type"))
+	page := err == nil && (kind == "text/html" || kind == "application/xhtml+xml")
+	if !page && len(body) > 0 {
+		return nil
+	}
+	return &Error{Method: http.MethodGet, URL: display(ans.url), Status: ans.StatusCode, Hint: hintURL,
+		Err: fmt.Errorf("wanted a calendar object, got %d bytes of %q", len(body), kind)}
 }
 
 // refused decides what an error of a GET means: that there is nothing, that this one is refused, or that nothing

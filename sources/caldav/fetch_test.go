@@ -89,6 +89,8 @@ func TestOneIsRefused(t *testing.T) {
 			}
 			return multistatus(ok(cal+"a.ics", data("a")))
 		},
+		"a page in place of an object": byGet(reply{status: 200, header: map[string]string{"Content-Type": "text/html"}, body: "<html>log in</html>"}),
+		"nothing in place of an object": byGet(reply{status: 200}),
 		"too long": func(c call) reply {
 			return multistatus(ok(cal+"a.ics", data("a")), ok(cal+"b.ics", data(strings.Repeat("x", 70<<10))))
 		},
@@ -104,6 +106,19 @@ func TestOneIsRefused(t *testing.T) {
 				t.Errorf("%+v", b)
 			}
 		})
+	}
+}
+
+// byGet is a server that has no multiget, and answers so of b.ics.
+func byGet(b reply) func(call) reply {
+	return func(c call) reply {
+		switch {
+		case c.method != http.MethodGet:
+			return reply{status: http.StatusMethodNotAllowed}
+		case c.path == cal+"a.ics":
+			return reply{status: 200, body: string(event("a", "a"))}
+		}
+		return b
 	}
 }
 
