@@ -36,6 +36,7 @@ type task struct {
 	refusals      map[string]int               // passes in a row in which a body was refused
 	suspicions    int                          // comparisons in a row, for a suspect delta, that found nothing
 	deaths        int                          // young tokens found dead in a row
+	dead          string                       // the last of them
 	noTokens      time.Time                    // until then tokens are not relied on
 	departed      func(collection string) bool // of a calendars stream: the collection's own streams are empty
 
@@ -184,6 +185,10 @@ func (t *task) tokenDied(committed time.Time) bool {
 		t.deaths = 0
 		return false
 	}
+	if t.token() == t.dead {
+		return false // the reset that it led to has not come to anything: one death, told again
+	}
+	t.dead = t.token()
 	if t.deaths++; t.deaths < 2 {
 		return false
 	}
@@ -198,7 +203,7 @@ func (t *task) tokenDied(committed time.Time) bool {
 	return true
 }
 
-func (t *task) tokenLived() { t.deaths = 0 }
+func (t *task) tokenLived() { t.deaths, t.dead = 0, "" }
 
 // stormy tells that tokens are not relied on for now.
 func (t *task) stormy() bool {
