@@ -231,4 +231,3 @@ func TestRemovalsTransactionsAreBounded(t *testing.T) {
 		})
 	}
 }
-
