@@ -89,7 +89,7 @@ func TestOneIsRefused(t *testing.T) {
 			}
 			return multistatus(ok(cal+"a.ics", data("a")))
 		},
-		"a page in place of an object": byGet(reply{status: 200, header: map[string]string{"Content-Type": "text/html"}, body: "<html>log in</html>"}),
+		"a page in place of an object":  byGet(reply{status: 200, header: map[string]string{"Content-Type": "text/html"}, body: "<html>log in</html>"}),
 		"nothing in place of an object": byGet(reply{status: 200}),
 		"too long": func(c call) reply {
 			return multistatus(ok(cal+"a.ics", data("a")), ok(cal+"b.ics", data(strings.Repeat("x", 70<<10))))

@@ -34,7 +34,7 @@ var answers = []fault{
 	{"503", davserver.Fault{Status: 503}, []string{": 503 "}},
 	{"cut", davserver.Fault{Cut: 60}, []string{"the answer was cut"}},
 	{"empty", davserver.Fault{Empty: true}, []string{"empty multistatus", "no sync-token", "not complete", ": 207 "}},
-	{"malformed", davserver.Fault{Malformed: true}, []string{"malformed answer", "the answer was cut"}},
+	{"malformed", davserver.Fault{Malformed: true}, []string{"malformed answer", "the answer was cut", "wanted a calendar object"}},
 	{"html", davserver.Fault{Status: 200, Header: http.Header{"Content-Type": {"text/html"}},
 		Body: "<!doctype html><html><body>Please log in<br></body></html>"}, []string{"text/html"}},
 }
@@ -64,11 +64,12 @@ func is(want davserver.Kind) func(davserver.Kind, *http.Request, string) bool {
 const (
 	elsewhere = "another address is tried"
 	byGet     = "the bodies are asked for by GET"
+	noBody    = "a redirect needs none"
 )
 
 var requests = []request{
 	{name: "wellknown", match: is(davserver.WellKnown), own: true, path: "nowhere/at/all/",
-		without: map[string]string{"403": elsewhere, "404": elsewhere, "html": elsewhere}},
+		without: map[string]string{"403": elsewhere, "404": elsewhere, "html": elsewhere, "cut": noBody, "malformed": noBody}},
 	{name: "principal", match: is(davserver.Principal), own: true},
 	{name: "home", match: is(davserver.Home), own: true},
 	{name: "look", match: depth("0"), own: true,
@@ -138,7 +139,7 @@ func TestEveryFaultAtEveryRequest(t *testing.T) {
 	c.in.start()
 	c.in.settle()
 	c.begin()
-	c.stir(func(tr *trial) bool { return !tr.request.fresh })
+	c.stir("2.ics", func(tr *trial) bool { return !tr.request.fresh })
 	c.struck("while it runs", func(tr *trial) bool { return tr.request.name != "principal" && tr.request.name != "wellknown" })
 	c.others()
 	c.in.run.stop()
@@ -146,7 +147,7 @@ func TestEveryFaultAtEveryRequest(t *testing.T) {
 		tr.forget()
 	}
 	c.in.start()
-	c.stir(func(*trial) bool { return true })
+	c.stir("3.ics", func(*trial) bool { return true })
 	c.struck("from the start", func(*trial) bool { return true })
 	c.said()
 	c.others()
@@ -213,7 +214,7 @@ func newCourse(t *testing.T, brokers string) *course {
 		}
 		c.by[[2]string{tr.user, tr.calendar}] = tr
 		if !tr.request.fresh {
-			tr.cal.fill(tr.user, tr.calendar, 4)
+			tr.cal.fill(tr.user, tr.calendar, 6)
 		}
 	}
 	for _, s := range servers {
@@ -256,7 +257,7 @@ func (c *course) begin() {
 	c.on.Store("", true)
 	for _, tr := range c.trials {
 		if tr.request.fresh {
-			tr.cal.fill(tr.user, tr.calendar, 4)
+			tr.cal.fill(tr.user, tr.calendar, 6)
 			continue
 		}
 		for name := range tr.cal.List(tr.user, tr.calendar) {
@@ -265,11 +266,11 @@ func (c *course) begin() {
 	}
 }
 
-func (c *course) stir(which func(*trial) bool) {
+func (c *course) stir(also string, which func(*trial) bool) {
 	for _, tr := range c.trials {
 		if which(tr) {
 			tr.cal.stir(tr.user, tr.calendar)
-			tr.cal.Delete(tr.user, tr.calendar, "2.ics")
+			tr.cal.Delete(tr.user, tr.calendar, also)
 		}
 	}
 }
