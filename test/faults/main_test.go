@@ -12,14 +12,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-// binary is the calcdc under test, built by TestMain.
-var binary string
+// program is the calcdc under test, built by TestMain.
+var program string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "calcdc-faults-")
 	if err == nil {
-		binary = filepath.Join(dir, "calcdc")
-		err = build(binary)
+		program = filepath.Join(dir, "calcdc")
+		err = build(program)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "building calcdc:", err)

@@ -35,7 +35,7 @@ func spawn(t testing.TB, config, log string) *process {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{t: t, cmd: exec.Command(binary, "run", "--config", config), log: log, ended: make(chan struct{})}
+	p := &process{t: t, cmd: exec.Command(program, "run", "--config", config), log: log, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -113,7 +113,7 @@ func tail(path string) string {
 // command runs another subcommand of calcdc to its end.
 func command(ctx context.Context, t testing.TB, config string, args ...string) (output string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, binary, append(args, "--config", filepath.Clean(config))...)
+	cmd := exec.CommandContext(ctx, program, append(args, "--config", filepath.Clean(config))...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
