@@ -189,9 +189,15 @@ func (in *instance) stream(source, user, path string) *oracle.State {
 // logged tells whether a line of the log holds all of what.
 func (in *instance) logged(what ...string) bool {
 	in.t.Helper()
-	b, err := os.ReadFile(in.log())
+	return mentions(in.t, in.log(), what...)
+}
+
+// mentions tells whether a line of a file holds all of what.
+func mentions(t testing.TB, path string, what ...string) bool {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
-		in.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(b)) {
 		if !slices.ContainsFunc(what, func(w string) bool { return !strings.Contains(line, w) }) {
