@@ -48,7 +48,7 @@ func (b *batch) put(k kind, s connector.Stream, rec connector.Record) {
 func (b *batch) internal(k kind, s connector.Stream, key, value []byte) {
 	topic := StateTopic(b.l.cfg.Name)
 	if k == offsetRecord {
-		topic = OffsetsTopic(b.l.cfg.Name)
+		topic = Topic(b.l.cfg.Name)
 	}
 	b.put(k, s, connector.Record{Topic: topic, Partition: b.l.cfg.Partition, Key: key, Value: value})
 }

@@ -45,8 +45,8 @@ type Config struct {
 	Partitions func(ctx context.Context, topic string) (int32, error)
 }
 
-// OffsetsTopic is the topic of the offsets of the connector name.
-func OffsetsTopic(name string) string { return name + "-offsets" }
+// Topic is the topic of the offsets of the connector name.
+func Topic(name string) string { return name + "-offsets" }
 
 // StateTopic is the topic of the state of the connector name.
 func StateTopic(name string) string { return name + "-state" }
@@ -85,7 +85,7 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 	defer l.commits.Unlock()
 	// Invariant 4: the end of a log as a broker reports it is not trusted, our own record's offset is.
 	ends, err := l.p.Commit(ctx, []connector.Record{
-		{Topic: OffsetsTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
+		{Topic: Topic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
 		{Topic: StateTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
 	})
 	if err != nil {
@@ -112,7 +112,7 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 func (l *Ledger) catchUp(ctx context.Context, offsetsEnd, stateEnd int64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return l.offsets.read(ctx, l.r, OffsetsTopic(l.cfg.Name), l.cfg.Partition, offsetsEnd, l.fold.addOffset)
+		return l.offsets.read(ctx, l.r, Topic(l.cfg.Name), l.cfg.Partition, offsetsEnd, l.fold.addOffset)
 	})
 	g.Go(func() error {
 		keys := &stateKeys{}
@@ -142,7 +142,7 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	end, err := l.r.End(ctx, OffsetsTopic(l.cfg.Name), l.cfg.Partition)
+	end, err := l.r.End(ctx, Topic(l.cfg.Name), l.cfg.Partition)
 	return err == nil && end > l.offsets.next+1, err
 }
 

@@ -47,7 +47,7 @@ func List(ctx context.Context, r Reader, name string, partitions int32) ([]Entry
 	f.heads = true
 	keys := &stateKeys{}
 	for p := range partitions {
-		if err := list(ctx, r, OffsetsTopic(name), p, f.addOffset); err != nil {
+		if err := list(ctx, r, Topic(name), p, f.addOffset); err != nil {
 			return nil, err
 		}
 		err := list(ctx, r, StateTopic(name), p, func(key, value []byte) error { return f.addState(keys, key, value) })

@@ -90,9 +90,9 @@ func listOffsets(ctx context.Context, c *config.Config) ([]offsets.Entry, error)
 
 // storedOffsets also tells how many partitions the offsets have, 0 where nothing was committed ever.
 func storedOffsets(ctx context.Context, c *config.Config, client *kafka.Client) ([]offsets.Entry, int32, error) {
-	topic, exists, err := client.DescribeTopic(ctx, offsets.OffsetsTopic(c.Name))
+	topic, exists, err := client.DescribeTopic(ctx, offsets.Topic(c.Name))
 	if err != nil {
-		return nil, 0, fmt.Errorf("describing %s: %w", offsets.OffsetsTopic(c.Name), err)
+		return nil, 0, fmt.Errorf("describing %s: %w", offsets.Topic(c.Name), err)
 	}
 	if !exists {
 		return nil, 0, nil

@@ -39,7 +39,7 @@ func notificationsTopic(c *config.Config) kafka.TopicSpec {
 
 // topicSpecs are all topics that calcdc writes to.
 func topicSpecs(c *config.Config) []kafka.TopicSpec {
-	specs := []kafka.TopicSpec{internalTopic(c, offsets.OffsetsTopic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name)), notificationsTopic(c)}
+	specs := []kafka.TopicSpec{internalTopic(c, offsets.Topic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name)), notificationsTopic(c)}
 	for _, name := range dataTopicNames(c) {
 		specs = append(specs, dataTopic(c, name))
 	}
@@ -52,13 +52,13 @@ func partitionsAgree(c *config.Config, t kafka.Topic) error {
 	if t.Partitions == c.Offsets.Partitions {
 		return nil
 	}
-	if t.Name == offsets.OffsetsTopic(c.Name) {
+	if t.Name == offsets.Topic(c.Name) {
 		return fmt.Errorf("topic %s has %d partitions, but offsets.partitions is %d: set offsets.partitions: %d; their number is fixed for life",
 			t.Name, t.Partitions, c.Offsets.Partitions, t.Partitions)
 	}
 	return fmt.Errorf("topic %s has %d partitions, but %s needs the number of %s, %d: was it made by hand or by something else? "+
 		"Use another name, or, if it holds nothing, delete it: calcdc creates it right",
-		t.Name, t.Partitions, c.Name, offsets.OffsetsTopic(c.Name), c.Offsets.Partitions)
+		t.Name, t.Partitions, c.Name, offsets.Topic(c.Name), c.Offsets.Partitions)
 }
 
 // ensureTopics creates what is missing of all topics and refuses internal ones that would lose something.

@@ -40,7 +40,7 @@ func runConnector(ctx context.Context, e Endpoints) error {
 	}
 	defer client.Close()
 	cfg := connector.Config{Version: "demo", TopicPrefix: e.TopicPrefix, Before: connector.BeforeFull, Tombstones: true, Partitions: ledgers}
-	for _, topic := range []string{offsets.OffsetsTopic("demo"), offsets.StateTopic("demo")} {
+	for _, topic := range []string{offsets.Topic("demo"), offsets.StateTopic("demo")} {
 		spec := kafka.TopicSpec{Name: topic, Partitions: ledgers, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "compact"}, Internal: true}
 		if _, err := client.EnsureTopic(ctx, spec); err != nil {
 			return err

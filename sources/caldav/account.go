@@ -120,6 +120,7 @@ func (a *Account) Poll(ctx context.Context, q connector.Query) iter.Seq2[connect
 		return a.pollHome(ctx)
 	case connector.Events:
 		return a.pollEvents(ctx, q)
+	case connector.ACL, connector.Settings:
 	}
 	return func(yield func(connector.Page, error) bool) {
 		yield(connector.Page{}, fmt.Errorf("polling %s: CalDAV has no such stream", q.Stream))

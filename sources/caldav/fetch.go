@@ -16,7 +16,7 @@ import (
 // fetcher gets the bodies of one job's members.
 type fetcher struct {
 	*poll
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of this job, which ends with it
 	out     *results
 	entries []entry
 	want    map[string]int // positions in entries, by id

@@ -163,7 +163,7 @@ func (c *client) hop(ctx context.Context, r request, at *url.URL) (*answer, erro
 	if c.trusts(at) {
 		doer = c.trusted
 	}
-	resp, err := doer.Do(req)
+	resp, err := doer.Do(req) //nolint:bodyclose // closed by the answer, whose body it becomes
 	if err != nil {
 		cancel(nil)
 		return nil, c.unreachable(ctx, r.method, at, err)

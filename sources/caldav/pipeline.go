@@ -37,7 +37,7 @@ type job chan chunk
 // pipeline lets one goroutine list, several fetch and parse, and the caller consume, all at once and within bounds:
 // so many jobs ahead, each holding at most about a page.
 type pipeline struct {
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // of this poll, which ends with it
 	jobs chan job
 	cpu  *semaphore.Weighted // parsing without a request
 	wg   sync.WaitGroup
@@ -51,7 +51,7 @@ func run(ctx context.Context, ahead int, list func(*pipeline) error, yield func(
 	p.wg.Go(func() {
 		defer close(p.jobs)
 		if err := list(p); err != nil {
-			p.add(chunk{err: err})
+			_ = p.add(chunk{err: err}) // fails only when nobody listens any more
 		}
 	})
 	defer p.wg.Wait()
