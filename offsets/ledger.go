@@ -1,6 +1,7 @@
 package offsets
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -130,8 +131,8 @@ func (l *Ledger) Open(s connector.Stream) *connector.Checkpoint {
 	return l.fold.stream(s).checkpoint(s)
 }
 
-// Overtaken implements connector.Ledger: the offsets partition is longer than our own last record and its
-// transaction's marker. While a commit is under way that cannot be told, nor need it be: the commit will.
+// Overtaken implements connector.Ledger: beyond our own last record in the offsets partition stands another owner's
+// barrier. While a commit is under way that cannot be told, nor need it be: the commit will.
 func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 	if !l.commits.TryLock() {
 		return false, nil
@@ -143,7 +144,20 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	end, err := l.r.End(ctx, Topic(l.cfg.Name), l.cfg.Partition)
-	return err == nil && end > l.offsets.next+1, err
+	if err != nil || end <= l.offsets.next+1 {
+		return false, err
+	}
+	// A longer log alone proves nothing: a coordinator that moved writes a marker again, an aborted transaction leaves
+	// records, an operator may write one. Another owner leaves its barrier.
+	for rec, err := range l.r.Read(ctx, Topic(l.cfg.Name), l.cfg.Partition, l.offsets.next, end) {
+		if err != nil {
+			return false, err
+		}
+		if bytes.Equal(rec.Key, barrierKey) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // checkpoint copies what the fold holds; the index is the one that goes on. The caller holds the fold's mu.

@@ -32,6 +32,10 @@ func TestOvertaken(t *testing.T) {
 		}
 		expect("after a commit of our own", false)
 	}
+	k.part(Topic("team"), 0).next++ // a coordinator that moved has written the marker again
+	expect("after a marker that was written twice", false)
+	k.write(Topic("team"), `["other",{}]`, "")
+	expect("after a record of an operator", false)
 	loaded(t, k) // an offset tool becomes the owner for a moment
 	expect("after another owner's load", true)
 	load()
