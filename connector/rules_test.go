@@ -399,3 +399,55 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 		}
 	}
 }
+
+// The home's sign counts as seen only when the pass begun after it has ended: what it shows during one calls for another.
+func TestHintThatMovesDuringAPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.up.add("/a/")
+		w.up.put(c, "1", "=1")
+		first := true
+		w.up.fail(func(kind string, _ int) error {
+			if kind == "page" && first {
+				first = false
+				w.up.put(c, "2", "=1") // the listing has been made
+				time.Sleep(3 * pollEvery)
+			}
+			return nil
+		})
+		w.start()
+		w.polls(6)
+		w.check("/a/")
+		w.end()
+	})
+}
+
+func TestOldTokensThatDieAreNoStorm(t *testing.T) {
+	r, c := newRig(t)
+	r.up.put(c, "a", "=1")
+	r.mustPass()
+	n := len(r.ops(0))
+	for range 3 {
+		r.task.cp.Offset.CommittedMs -= (2 * time.Hour).Milliseconds()
+		r.up.forget(c)
+		r.mustPass()
+	}
+	want(t, r.ops(n), "marker snapshot-reset 2 token-invalid", "r a", "marker snapshot-end 2 token-invalid",
+		"marker snapshot-reset 3 token-invalid", "r a", "marker snapshot-end 3 token-invalid",
+		"marker snapshot-reset 4 token-invalid", "r a", "marker snapshot-end 4 token-invalid")
+}
+
+func TestTokenThatLivedEndsTheCount(t *testing.T) {
+	r, c := newRig(t)
+	r.up.put(c, "a", "=1")
+	r.mustPass()
+	n := len(r.ops(0))
+	for range 3 {
+		r.up.forget(c)
+		r.mustPass()
+		r.mustPass() // the token is good
+	}
+	if got := r.ops(n); len(got) != 9 {
+		t.Errorf("published %v", got)
+	}
+}
