@@ -95,6 +95,8 @@ func hintOf(err error) string {
 		return "the user needs WRITE and DESCRIBE on the transactional id"
 	case errors.Is(err, kafkago.TopicAuthorizationFailed):
 		return "the user lacks a permission on the topic: calcdc check names it"
+	case errors.Is(err, kafkago.UnknownTopicOrPartition):
+		return "the topic was deleted, or is not there yet: when calcdc is started it creates it, and says which streams have lost something with it"
 	case errors.Is(err, kafkago.InvalidTransactionTimeout):
 		return "the broker's transaction.max.timeout.ms is below calcdc's 30 s: raise it"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

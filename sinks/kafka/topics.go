@@ -156,7 +156,7 @@ func (c *Client) topicConfig(ctx context.Context, name string, only ...string) (
 }
 
 // End is where the partition ends, as its leader reports it: not an end to trust for loading, because a leader that was deposed
-// without knowing answers with an old one.
+// without knowing answers with an old one. ErrNoTopic: the topic, or that partition of it, has not been there for a while.
 func (c *Client) End(ctx context.Context, topic string, part int32) (int64, error) {
 	return c.bound(ctx, topic, part, -1)
 }
@@ -192,6 +192,9 @@ func (c *Client) bound(ctx context.Context, topic string, part int32, timestamp 
 		}
 		return !refused(err), err
 	})
+	if errors.Is(err, kafkago.UnknownTopicOrPartition) {
+		err = fmt.Errorf("%w: %w", ErrNoTopic, err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("asking for the bounds of %s/%d: %w", topic, part, explain(err))
 	}
