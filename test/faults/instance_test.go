@@ -246,3 +246,14 @@ func (m metrics) sum(name string, labels ...string) (sum float64, found int) {
 }
 
 func label(name, value string) string { return fmt.Sprintf("%s=%q", name, value) }
+
+// behind names an object whose row is not what the calendar holds, "" where all are.
+func behind(in *instance, cal *calendars, user, calendar string) string {
+	in.t.Helper()
+	for name, body := range cal.List(user, calendar) {
+		if row := in.stream("work", user, cal.Path(user, calendar)).Rows[name]; row == nil || row.Text("raw") != string(body) {
+			return name
+		}
+	}
+	return ""
+}

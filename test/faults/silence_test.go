@@ -78,12 +78,7 @@ func TestSilence(t *testing.T) {
 		eventually(t, 20*time.Second, "what is beside the silent goes on", func() string {
 			in.run.alive()
 			in.catchUp()
-			for name, body := range cal.List("alice", "witness") {
-				if row := in.stream("work", "alice", cal.Path("alice", "witness")).Rows[name]; row == nil || row.Text("raw") != string(body) {
-					return name
-				}
-			}
-			return ""
+			return behind(in, cal, "alice", "witness")
 		})
 		time.Sleep(5 * time.Second) // a change now and then, while the others hang
 	}

@@ -1,0 +1,210 @@
+//go:build integration
+
+package faults
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/calcdc/calcdc/internal/davserver"
+	"github.com/calcdc/calcdc/internal/testenv"
+)
+
+// refused tells whether the metrics show the stream as one that cannot go on.
+func (in *instance) refused(user, path string) bool {
+	n, _ := in.metrics().sum("calcdc_stream_state", label("account", user), label("collection", path), label("state", "refused"))
+	return n == 1
+}
+
+// A record larger than its topic takes stops its stream, and none other; the log names the setting to raise, and once
+// that is raised the stream goes on by itself.
+func TestOversizedRecord(t *testing.T) {
+	t.Parallel()
+	cal := newCalendars(t, davserver.Options{}, "alice")
+	cal.fill("alice", "big", 3)
+	cal.fill("alice", "witness", 3)
+	in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "kafka: {brokers: ["+testenv.Env(t, testenv.EnvKafka)+
+		"], topic_prefix: NAME, topics: {partitions: 3, config: {max.message.bytes: 50000}}}\n", upstream{name: "work", cal: cal, users: []string{"alice"}})
+	in.start()
+	in.settle()
+	noise := make([]byte, 100<<10)
+	rng := rand.NewChaCha8([32]byte{7})
+	_, _ = rng.Read(noise)
+	var folded strings.Builder
+	for text := hex.EncodeToString(noise); text != ""; text = text[min(70, len(text)):] {
+		folded.WriteString(text[:min(70, len(text))] + "\n ")
+	}
+	cal.Put("alice", "big", "huge.ics", event("huge", "\n "+folded.String()+"end"))
+	cal.stir("alice", "big")
+	path := cal.Path("alice", "big")
+	eventually(t, 30*time.Second, "the stream is refused", func() string {
+		if !in.refused("alice", path) {
+			return "it is not"
+		}
+		return ""
+	})
+	cal.stir("alice", "witness")
+	eventually(t, 20*time.Second, "the other stream goes on", func() string {
+		in.catchUp()
+		return behind(in, cal, "alice", "witness")
+	})
+	raise := regexp.MustCompile(`--entity-name (\S+) --add-config max\.message\.bytes=(\d+)`)
+	o, raised := newOperator(t, in.brokers), 0
+	eventually(t, 90*time.Second, "it goes on when what the log says is done", func() string {
+		log, err := os.ReadFile(in.log())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := raise.FindAllSubmatch(log, -1)
+		for topics := map[string]bool{}; len(said) > 0; said = said[:len(said)-1] {
+			last := said[len(said)-1]
+			if topic := string(last[1]); !topics[topic] && len(said) > raised {
+				topics[topic] = true
+				o.set(topic, "max.message.bytes", string(last[2]))
+			}
+		}
+		raised = len(raise.FindAllSubmatch(log, -1))
+		in.catchUp()
+		return strings.Join(head(in.differences()), "\n")
+	})
+	if raised == 0 {
+		t.Error("nothing had to be raised")
+	}
+	in.settle()
+	if in.refused("alice", path) {
+		t.Error("the metrics show it as refused still")
+	}
+	if s := in.stream("work", "alice", path); len(s.Markers) != 2 {
+		t.Errorf("%+v", s.Markers)
+	}
+	in.quiet()
+	in.run.stop()
+}
+
+// A reset of one stream is asked for while calcdc runs: it comes once, and to that stream alone.
+func TestResetWhileRunning(t *testing.T) {
+	t.Parallel()
+	cal := newCalendars(t, davserver.Options{}, "alice")
+	cal.fill("alice", "one", 4)
+	cal.fill("alice", "two", 4)
+	in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "", upstream{name: "work", cal: cal, users: []string{"alice"}})
+	in.start()
+	in.settle()
+	out, code := command(t.Context(), t, in.config(), "offsets", "reset", "--source", "work", "--account", "alice", "--collection", cal.Path("alice", "one"))
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	cal.stir("alice", "two")
+	one := in.stream("work", "alice", cal.Path("alice", "one"))
+	eventually(t, 30*time.Second, "the reset", func() string {
+		in.run.alive()
+		in.catchUp()
+		if len(one.Markers) < 4 {
+			return fmt.Sprint(one.Markers)
+		}
+		return ""
+	})
+	in.settle()
+	in.quiet()
+	if m := one.Markers; len(m) != 4 || m[2].Type != "snapshot-reset" || m[2].Reason != "requested" || m[3].Epoch != 2 || one.Ops["r"] != 8 {
+		t.Errorf("%+v %v", m, one.Ops)
+	}
+	if two := in.stream("work", "alice", cal.Path("alice", "two")); len(two.Markers) != 2 {
+		t.Errorf("%+v", two.Markers)
+	}
+	in.run.stop()
+}
+
+// Where the state or the data is lost, streams are refused, visibly and with what to do; offsets reset lets them go on.
+func TestLostTopics(t *testing.T) {
+	t.Parallel()
+	const restart = "when calcdc is started it creates it"
+	for _, lost := range []struct {
+		name, topic string
+		running     bool
+		// refused: the account cannot be looked at without its own state, so what is refused first is calendars ("").
+		refused string
+		says    []string
+	}{
+		{"the state, while it is down", "NAME-state", false, "", []string{"its record in the state is missing"}},
+		{"the state, while it runs", "NAME-state", true, "", []string{restart, "its record in the state is missing"}},
+		{"the data, while it is down", "NAME.work.events", false, "/alice/calendars/work/", []string{"it was deleted and made anew"}},
+		{"the data, while it runs", "NAME.work.events", true, "/alice/calendars/work/", []string{"its data topic NAME.work.events no longer exists"}},
+	} {
+		t.Run(lost.name, func(t *testing.T) {
+			t.Parallel()
+			cal := newCalendars(t, davserver.Options{}, "alice")
+			cal.fill("alice", "work", 4)
+			in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "", upstream{name: "work", cal: cal, users: []string{"alice"}})
+			in.start()
+			in.settle()
+			if !lost.running {
+				in.run.stop()
+			}
+			newOperator(t, in.brokers).delete(in.named(lost.topic))
+			cal.write("alice", "work", "0.ics")
+			switch {
+			case !lost.running:
+				in.start()
+			case lost.says[0] == restart:
+				in.says(in.named(lost.topic), restart)
+				in.run.stop()
+				in.start()
+			}
+			eventually(t, 60*time.Second, "the stream is refused", func() string {
+				if !in.refused("alice", lost.refused) {
+					return "it is not"
+				}
+				return ""
+			})
+			in.says(in.named(lost.says[len(lost.says)-1]), "calcdc offsets reset")
+			in.run.stop()
+			out, code := command(t.Context(), t, in.config(), "offsets", "reset", "--source", "work")
+			if code != 0 {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			in.start()
+			in.afterLoss(cal.Path("alice", "work"), lost.refused != "")
+			in.run.stop()
+		})
+	}
+}
+
+func (in *instance) named(pattern string) string { return strings.ReplaceAll(pattern, "NAME", in.name) }
+
+// says waits for a line of the log with all of what.
+func (in *instance) says(what ...string) {
+	in.t.Helper()
+	eventually(in.t, 60*time.Second, "the log says so", func() string {
+		if !in.logged(what...) {
+			return fmt.Sprintf("%q", what)
+		}
+		return ""
+	})
+}
+
+// afterLoss waits for the reset that follows a loss; where the data was lost, the records begin anew.
+func (in *instance) afterLoss(path string, anew bool) {
+	in.t.Helper()
+	if anew {
+		in.read()
+	}
+	eventually(in.t, 60*time.Second, "the topics equal the server", func() string {
+		in.run.alive()
+		return strings.Join(head(in.differences()), "\n")
+	})
+	if !anew {
+		in.sound()
+	}
+	s := in.stream("work", "alice", path)
+	last := s.Markers[len(s.Markers)-2:]
+	if last[0].Type != "snapshot-reset" || last[1].Epoch != 2 {
+		in.t.Errorf("%+v", s.Markers)
+	}
+}
