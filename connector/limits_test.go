@@ -370,3 +370,42 @@ func TestFailingStreamIsTriedWithBackoff(t *testing.T) {
 		w.end()
 	})
 }
+
+// gated refuses its first commit once it is told to.
+type gated struct {
+	*memLedger
+	entered, release chan struct{}
+	calls            int
+}
+
+func (g *gated) Commit(context.Context, []Transaction) error {
+	if g.calls++; g.calls > 1 {
+		return nil
+	}
+	close(g.entered)
+	<-g.release
+	return &RefusedError{Reason: "too large", Hint: "raise it"}
+}
+
+func TestLaneCommitsNothingBehindAFailure(t *testing.T) {
+	g := &gated{memLedger: newMemLedger(), entered: make(chan struct{}), release: make(chan struct{})}
+	l, ctx := openLane(t.Context(), g, func(Transaction) {})
+	if err := l.submit(ctx, Transaction{}); err != nil {
+		t.Fatal(err)
+	}
+	<-g.entered
+	if err := l.submit(ctx, Transaction{}); err != nil { // waits behind it
+		t.Fatal(err)
+	}
+	close(g.release)
+	var refused *RefusedError
+	if err := l.flush(); !errors.As(err, &refused) {
+		t.Errorf("flush: %v", err)
+	}
+	if err := l.close(); !errors.As(err, &refused) {
+		t.Errorf("close: %v", err)
+	}
+	if g.calls != 1 {
+		t.Errorf("%d commits", g.calls)
+	}
+}
