@@ -9,10 +9,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
-func main() { os.Exit(runMain()) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
+	os.Exit(runMain())
+}
+
+// collectAt is GOGC's default here: three quarters of Go's own, for a tenth less memory at the peak of a snapshot (BenchmarkSnapshot).
+const collectAt = 75
 
 // runMain runs the command line until it ends or a signal asks it to; a second signal ends the process at once.
 func runMain() int {
