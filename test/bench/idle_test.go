@@ -44,7 +44,8 @@ func idle(b *testing.B, calendars int) idleness {
 	s := startServer(b, serverOptions{Calendars: calendars, Events: 1})
 	in := startCalcdc(b, s, idleInterval)
 	cl := client(b)
-	ended(b, in.name, calendars)
+	at := ended(b, in.name, calendars)
+	b.Logf("%d calendars were published in %v", calendars, time.Duration(at.UnixNano()-s.account(b, false).FirstSync).Round(time.Millisecond))
 	awaitPoll(b, s)
 	awaitPoll(b, s) // the looks that follow the snapshots are done
 	var is []idleness
