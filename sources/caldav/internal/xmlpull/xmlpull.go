@@ -201,14 +201,20 @@ func (r *Reader) Skip() error {
 
 // chars takes text up to the next '<', which it leaves; keep says whether it counts.
 func (r *Reader) chars(keep bool, max int) (over bool, err error) {
-	for next := int64(-1); ; { // the offset of the next '<', once it is in the buffer
+	next := int64(-1)                   // the offset of the next '<', once it is in the buffer
+	searched := r.offset + int64(r.pos) // up to here there is none
+	for {
 		chunk := r.buf[r.pos:r.end]
-		lt := int(next - r.offset - int64(r.pos))
-		if next < 0 {
-			lt = bytes.IndexByte(chunk, '<')
+		if from := int(searched - r.offset); next < 0 && from < r.end {
+			searched = r.offset + int64(r.end)
+			if i := bytes.IndexByte(r.buf[from:r.end], '<'); i >= 0 {
+				next = r.offset + int64(from+i)
+			}
 		}
-		if lt >= 0 {
-			chunk, next = chunk[:lt], r.offset+int64(r.pos+lt)
+		lt := -1
+		if next >= 0 {
+			lt = int(next - r.offset - int64(r.pos))
+			chunk = chunk[:lt]
 		}
 		amp := bytes.IndexByte(chunk, '&')
 		if amp >= 0 {
