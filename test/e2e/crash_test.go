@@ -34,7 +34,6 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			in.settle(settleTime)
 			in.quiet()
 			in.stop()
-			t.Logf("%d kills left something undone, %d of them a snapshot", k.cut, k.inSnapshot)
 			if k.cut < rounds*2 {
 				t.Errorf("only %d kills left anything undone: they come too late or too early", k.cut)
 			}
@@ -42,63 +41,12 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// A snapshot of several pages goes on where it was cut short: no second marker, no row twice, no delete lost.
-func TestKilledInALongSnapshot(t *testing.T) {
-	t.Parallel()
-	in := newInstance(t, testenv.NewRadicale(t), testenv.Env(t, testenv.EnvKafka))
-	in.server.TrustETags = true // 600 bodies are read again and again
-	k := &killer{in: in, rng: rand.New(rand.NewPCG(7, 7)), h: newHistory(in.server, in.dav, 33)}
-	path, err := k.h.NewCollection(t.Context())
-	k.must(t, err)
-	for range 600 {
-		k.must(t, k.h.Create(t.Context(), path))
-	}
-	for range 3 {
-		k.cutShort(t, path)
-		in.start()
-		in.settle(settleTime)
-		in.kill()
-		k.must(t, k.h.Delete(t.Context(), path))
-		k.must(t, in.dav.InvalidateTokens(t.Context(), path))
-	}
-	in.start()
-	in.settle(settleTime)
-	in.quiet()
-	in.stop()
-	t.Logf("%d kills left something undone, %d of them a snapshot", k.cut, k.inSnapshot)
-	if s := in.stream(path); s.Epoch != 4 || len(s.Markers) != 8 {
-		t.Errorf("epoch %d, markers %+v; want four snapshots", s.Epoch, s.Markers)
-	}
-}
-
-// cutShort kills the process when the first page of a snapshot has been published, and again somewhere on the way.
-// The last bodies of the first attempt never come. In between the collection changes.
-func (k *killer) cutShort(t *testing.T, path string) {
-	t.Helper()
-	before := k.in.proxy.count("resources")
-	k.in.proxy.watch(func(kind string, _ int) http.HandlerFunc {
-		if kind == "multiget" && k.in.proxy.counts["resources"]-before > 520 { // a page is 500
-			return hang
-		}
-		return nil
-	})
-	k.killAt(t, 1, time.Duration(k.rng.IntN(150))*time.Millisecond)
-	k.in.proxy.watch(nil)
-	k.look(t)
-	k.must(t, k.h.Delete(t.Context(), path))
-	k.must(t, k.h.Change(t.Context(), path))
-	k.killAt(t, 1, time.Duration(k.rng.IntN(60))*time.Millisecond)
-	k.look(t)
-	k.must(t, k.h.Delete(t.Context(), path))
-}
-
 // killer prepares moments and kills in them.
 type killer struct {
 	in  *instance
 	rng *rand.Rand
 	h   *history.History
-	// cut counts the kills that left something undone, inSnapshot those between a begin or reset and its end.
-	cut, inSnapshot int
+	cut int // kills that left something undone
 }
 
 // run kills the process twice on its way, then lets it finish and judges.
@@ -119,8 +67,8 @@ func (k *killer) killAtRequest(t *testing.T, what string) {
 	after, delay := 1+k.rng.IntN(12), time.Duration(k.rng.IntN(60))*time.Millisecond
 	t.Logf("%s: killed %v after request %d", what, delay, after)
 	reached, from := make(chan struct{}), k.in.proxy.count("")
-	k.in.proxy.watch(func(_ string, n int) http.HandlerFunc {
-		if n == from+after {
+	k.in.proxy.watch(func(q asked) http.HandlerFunc {
+		if q.n == from+after {
 			close(reached)
 		}
 		return nil
@@ -136,12 +84,6 @@ func (k *killer) killAtRecords(t *testing.T, what string) {
 	t.Helper()
 	times, delay := 1+k.rng.IntN(2), time.Duration(k.rng.IntN(9))*time.Millisecond
 	t.Logf("%s: killed %v after records came %d times", what, delay, times)
-	k.killAt(t, times, delay)
-}
-
-// killAt starts the process and kills it a while after records have reached the log so many times.
-func (k *killer) killAt(t *testing.T, times int, delay time.Duration) {
-	t.Helper()
 	if _, err := k.in.reader.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -183,12 +125,6 @@ func (k *killer) look(t *testing.T) {
 	k.in.sound()
 	if len(found) > 0 {
 		k.cut++
-	}
-	for _, s := range k.in.reader.Fold.Streams {
-		if s.InSnapshot() {
-			k.inSnapshot++
-			break
-		}
 	}
 }
 

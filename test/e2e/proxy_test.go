@@ -18,13 +18,21 @@ import (
 
 // proxy stands before a calendar server, counts what calcdc asks and can answer in the server's stead.
 type proxy struct {
-	url  string
-	home string
+	url     string
+	home    string
+	reverse http.Handler // to the server
 
 	mu     sync.Mutex
 	counts map[string]int
 	// seen is told each request by its kind; where it returns a handler, that answers.
-	seen func(kind string, n int) http.HandlerFunc
+	seen func(asked) http.HandlerFunc
+}
+
+// asked is a request as it came: its kind, which of all it is, and the body of a REPORT.
+type asked struct {
+	kind string
+	n    int
+	body string
 }
 
 func newProxy(t testing.TB, d *testenv.DAV) *proxy {
@@ -36,7 +44,7 @@ func newProxy(t testing.TB, d *testenv.DAV) *proxy {
 	p := &proxy{home: d.Home, counts: map[string]int{}}
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
-	reverse := &httputil.ReverseProxy{
+	p.reverse = &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, target.Host
@@ -48,40 +56,34 @@ func newProxy(t testing.TB, d *testenv.DAV) *proxy {
 			answer(w, r)
 			return
 		}
-		reverse.ServeHTTP(w, r)
+		p.reverse.ServeHTTP(w, r)
 	}))
 	t.Cleanup(front.Close)
 	p.url = front.URL + target.EscapedPath()
 	return p
 }
 
-// kind names a request: home (the listing of the collections), propfind, sync, multiget, other; and says how many
-// resources a multiget asks for.
-func (p *proxy) kind(r *http.Request) (kind string, resources int) {
+// kind names a request: home (the listing of the collections), propfind, sync, multiget, other; a REPORT with its
+// body, which is put back.
+func (p *proxy) kind(r *http.Request) asked {
 	switch {
 	case r.Method == "PROPFIND" && r.URL.Path == p.home && r.Header.Get("Depth") == "1":
-		return "home", 0
+		return asked{kind: "home"}
 	case r.Method == "PROPFIND":
-		return "propfind", 0
-	case r.Method == "REPORT":
-		return report(r)
-	default:
-		return "other", 0
+		return asked{kind: "propfind"}
+	case r.Method != "REPORT":
+		return asked{kind: "other"}
 	}
-}
-
-// report tells the REPORTs apart by the root element of their body, which is read and put back.
-func report(r *http.Request) (kind string, resources int) {
 	body, err := readAndRestore(r)
 	switch {
 	case err != nil:
-		return "other", 0
+		return asked{kind: "other"}
 	case strings.Contains(body, "sync-collection"):
-		return "sync", 0
+		return asked{kind: "sync", body: body}
 	case strings.Contains(body, "calendar-multiget"):
-		return "multiget", strings.Count(body, "href>") / 2
+		return asked{kind: "multiget", body: body}
 	default:
-		return "query", 0
+		return asked{kind: "query", body: body}
 	}
 }
 
@@ -89,16 +91,16 @@ func report(r *http.Request) (kind string, resources int) {
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func (p *proxy) note(r *http.Request) http.HandlerFunc {
-	kind, resources := p.kind(r)
+	q := p.kind(r)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts[kind]++
+	p.counts[q.kind]++
 	p.counts[""]++
-	p.counts["resources"] += resources
 	if p.seen == nil {
 		return nil
 	}
-	return p.seen(kind, p.counts[""])
+	q.n = p.counts[""]
+	return p.seen(q)
 }
 
 // count is how many requests of a kind have come, "" for all.
@@ -109,10 +111,41 @@ func (p *proxy) count(kind string) int {
 }
 
 // watch sets what is told each request; nil for nothing. It is called one at a time.
-func (p *proxy) watch(seen func(kind string, n int) http.HandlerFunc) {
+func (p *proxy) watch(seen func(asked) http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen = seen
+}
+
+// stopAfter passes on so many responses of a multistatus, and some bytes of the next; then nothing comes any more.
+func (p *proxy) stopAfter(responses, more int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		p.reverse.ServeHTTP(&stalled{ResponseWriter: w, r: r, responses: responses, more: more}, r)
+	}
+}
+
+// stalled is an answer that stops in the middle.
+type stalled struct {
+	http.ResponseWriter
+	r               *http.Request
+	responses, more int
+}
+
+func (s *stalled) Write(b []byte) (int, error) {
+	const end = "</response>"
+	at := 0
+	for s.responses > 0 {
+		i := bytes.Index(b[at:], []byte(end))
+		if i < 0 {
+			return s.ResponseWriter.Write(b)
+		}
+		at += i + len(end)
+		s.responses--
+	}
+	n, _ := s.ResponseWriter.Write(b[:min(at+s.more, len(b))])
+	_ = http.NewResponseController(s.ResponseWriter).Flush()
+	<-s.r.Context().Done()
+	return n, s.r.Context().Err()
 }
 
 func readAndRestore(r *http.Request) (string, error) {

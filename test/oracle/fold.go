@@ -124,7 +124,7 @@ func (f *Fold) opening(s *State, r Record, m Marker) {
 	if m.Epoch != s.Epoch+1 {
 		f.fault(r, "%s with epoch %d after epoch %d", m.Type, m.Epoch, s.Epoch)
 	}
-	if m.Type == "snapshot-begin" && len(s.Rows) > 0 {
+	if m.Type == "snapshot-begin" && len(s.Rows) > 0 && m.Reason != "returned" { // in the middle of its removal
 		f.fault(r, "a begin, and %d rows are known", len(s.Rows))
 	}
 	if m.Type == "snapshot-reset" && (s.snapshot || s.Epoch == 0) {
@@ -274,3 +274,6 @@ func (f *Fold) identity(r Record, k Stream, id string, a Row) {
 
 // InSnapshot tells whether a begin or reset has no end yet.
 func (s *State) InSnapshot() bool { return s.snapshot }
+
+// Published tells whether the row was published in the snapshot that goes on.
+func (s *State) Published(id string) bool { return s.fresh[id] }

@@ -45,14 +45,40 @@ func (r *Reader) CatchUp(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	before := r.Fold.Records
+	err = r.readTo(ctx, ends)
+	return r.Fold.Records - before, err
+}
+
+// Stable reads what is committed and comes before the first open transaction, without waiting for that to end. open
+// is how many records are in the log behind it.
+func (r *Reader) Stable(ctx context.Context) (open int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	stable, err := r.offsets(ctx, 1)
+	if err != nil {
+		return 0, err
+	}
+	high, err := r.offsets(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	for topic, partitions := range high {
+		for p, end := range partitions {
+			open += end - stable[topic][p]
+		}
+	}
+	return open, r.readTo(ctx, stable)
+}
+
+func (r *Reader) readTo(ctx context.Context, ends map[string]map[int32]int64) error {
 	for !r.reached(ends) {
 		fetches := r.client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
-			return 0, fmt.Errorf("reading up to %v, at %v: %w", ends, r.next, err)
+			return fmt.Errorf("reading up to %v, at %v: %w", ends, r.next, err)
 		}
 		fetches.EachRecord(r.add)
 	}
-	return r.Fold.Records - before, nil
+	return nil
 }
 
 // Arrivals waits until records have come to the log n times since the last CatchUp, committed or not, or ctx ends.

@@ -1,0 +1,417 @@
+//go:build integration
+
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/oracle"
+)
+
+// members is how many the calendar begins with; a page is 500.
+const members = 3600
+
+// Killed in the middle of a snapshot, a delta, a reset and a removal, between pages, within an answer, and at each step
+// of a transaction, calcdc publishes no row's change twice, loses no delete, and begins nothing a second time. Each
+// kill must land where it is meant to.
+func TestKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	kafka := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + g.addr()}})
+	g.target = kafka.Addr()
+	cal := newLarge(t, members)
+	in := newInstance(t, cal.dav, g.addr())
+	in.edit("  topic_prefix:", "  compression: none\n  topic_prefix:") // the gate reads what is produced
+	in.edit("partitions: 2", "partitions: 1")
+	in.server.TrustETags = true
+	m := &middle{t: t, in: in, gate: g, cal: cal, rng: rand.New(rand.NewPCG(3, 20)), landed: map[string]int{}}
+	for _, phase := range []func(){m.snapshot, m.delta, m.reset, m.removal, m.returned, m.returnedInRemoval} {
+		phase()
+	}
+	in.start()
+	in.settle(settleTime)
+	in.quiet()
+	in.stop()
+	all := 0
+	for _, n := range m.landed {
+		all += n
+	}
+	t.Logf("%d kills: %v", all, m.landed)
+	if all < 20 || len(m.landed) < 4 {
+		t.Errorf("%d kills landed in %v; want 20 in all phases", all, m.landed)
+	}
+}
+
+// edit replaces a part of the configuration.
+func (in *instance) edit(old, now string) {
+	in.t.Helper()
+	b, err := os.ReadFile(in.config())
+	if err == nil && !strings.Contains(string(b), old) {
+		err = fmt.Errorf("the configuration has no %q", old)
+	}
+	if err == nil {
+		err = os.WriteFile(in.config(), []byte(strings.Replace(string(b), old, now, 1)), 0o600)
+	}
+	if err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// middle kills in the middle.
+type middle struct {
+	t      *testing.T
+	in     *instance
+	gate   *gate
+	cal    *large
+	rng    *rand.Rand
+	landed map[string]int // kills, by phase
+}
+
+// progress is what the topics showed when a phase began.
+type progress struct {
+	ops     map[string]int
+	markers int
+	epoch   int64
+}
+
+// now is the stream's state as a consumer sees it.
+func (m *middle) now() *oracle.State {
+	k := oracle.Stream{Source: "work", Account: owner, Collection: m.cal.path, Kind: "events"}
+	if s := m.in.reader.Fold.Streams[k]; s != nil {
+		return s
+	}
+	return &oracle.State{}
+}
+
+func (m *middle) begin() progress {
+	s := m.now()
+	p := progress{ops: map[string]int{}, markers: len(s.Markers), epoch: s.Epoch}
+	for op, n := range s.Ops {
+		p.ops[op] = n
+	}
+	return p
+}
+
+// since counts the records of ops that have come since the phase began.
+func (m *middle) since(p progress, ops ...string) (n int) {
+	s := m.now()
+	for _, op := range ops {
+		n += s.Ops[op] - p.ops[op]
+	}
+	return n
+}
+
+// shot is one kill: what is held, and what a consumer must see at that moment.
+type shot struct {
+	phase string
+	// source holds up requests to the server; nil: none.
+	source func(asked) http.HandlerFunc
+	// broker holds up a transaction; nil: none.
+	broker *hold
+	// lands tells from the committed records whether this is the middle.
+	lands func() bool
+}
+
+// fire starts calcdc, waits until it is where it shall die, and kills it there.
+func (m *middle) fire(s shot) {
+	m.t.Helper()
+	name := s.phase + ", between pages"
+	m.in.proxy.watch(s.source)
+	defer m.in.proxy.watch(nil)
+	var held <-chan struct{}
+	if s.broker != nil {
+		name = s.phase + ", " + s.broker.at.String()
+		held = m.gate.arm(*s.broker)
+		defer m.gate.disarm()
+	}
+	m.in.start()
+	begin := time.Now()
+	if held != nil {
+		select {
+		case <-held:
+		case <-time.After(30 * time.Second):
+			m.t.Fatalf("%s: nothing was to be held within 30 s\n%s", name, m.in.tail())
+		}
+	}
+	m.await(name, s)
+	m.in.kill()
+	open := m.look(name)
+	if !s.lands() {
+		m.t.Fatalf("%s: the kill came too late: %+v", name, m.now().Ops)
+	}
+	if s.broker != nil && s.broker.at == beforeCommit && open == 0 {
+		m.t.Fatalf("%s: no record is in the log without its commit", name)
+	}
+	m.landed[s.phase]++
+	st := m.now()
+	m.t.Logf("%s: killed after %v; epoch %d, %d rows, %v, %d records open", name, time.Since(begin).Round(time.Millisecond),
+		st.Epoch, len(st.Rows), st.Ops, open)
+}
+
+// await waits until the committed records show that it is the middle.
+func (m *middle) await(name string, s shot) {
+	m.t.Helper()
+	for begin := time.Now(); ; {
+		m.in.alive()
+		m.look(name)
+		if s.lands() {
+			return
+		}
+		if time.Since(begin) > 30*time.Second {
+			m.t.Fatalf("%s: not there within 30 s: %+v\n%s", name, m.now().Ops, m.in.tail())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// look reads what is committed and returns how many records are in the log and not.
+func (m *middle) look(name string) int64 {
+	m.t.Helper()
+	open, err := m.in.reader.Stable(m.t.Context())
+	if err != nil {
+		m.t.Fatalf("%s: %v", name, err)
+	}
+	m.in.sound()
+	return open
+}
+
+// finish lets calcdc go on to the end, and judges.
+func (m *middle) finish() {
+	m.t.Helper()
+	m.in.start()
+	m.in.settle(settleTime)
+	m.in.polls(2) // the token of the last change is committed too
+	m.in.kill()
+}
+
+// stir changes and deletes members that have been published in the snapshot that goes on, and others; and adds one.
+func (m *middle) stir() {
+	s := m.now()
+	for _, fresh := range []bool{true, false} {
+		picked := m.cal.some(m.rng, 6, func(name string) bool { return s.Published(name) == fresh })
+		for i, name := range picked {
+			if i%2 == 0 {
+				m.cal.put(name)
+			} else {
+				m.cal.remove(name)
+			}
+		}
+	}
+	m.cal.create()
+}
+
+// answer stops the answer to sync-collection after a seeded number of responses, at least a page.
+func (m *middle) answer(of int) func(asked) http.HandlerFunc {
+	n, more := 750+m.rng.IntN(of-850), m.rng.IntN(400)
+	return func(q asked) http.HandlerFunc {
+		if q.kind == "sync" && strings.Contains(q.body, "calendar-data") {
+			return m.in.proxy.stopAfter(n, more)
+		}
+		return nil
+	}
+}
+
+// bodies keeps from a snapshot that goes on the bodies behind a seeded place, at least a page from where it stands.
+func (m *middle) bodies() func(asked) http.HandlerFunc {
+	s, first := m.now(), 0
+	for first < len(m.cal.order) && s.Published(m.cal.order[first]) {
+		first++
+	}
+	late := m.cal.behind(min(first+750+m.rng.IntN(300), len(m.cal.order)-100))
+	return func(q asked) http.HandlerFunc {
+		if late(q) {
+			return hang
+		}
+		return nil
+	}
+}
+
+// inSnapshot tells that r records have come, and more than before, and no end.
+func (m *middle) inSnapshot(p progress, more int) func() bool {
+	before := m.since(p, "r")
+	return func() bool {
+		s := m.now()
+		return s.InSnapshot() && s.Epoch == p.epoch+1 && len(s.Markers) == p.markers+1 && m.since(p, "r") >= before+more && m.since(p, "r") > 0
+	}
+}
+
+// cutSnapshot kills in all ways within one snapshot, of which p is from before.
+func (m *middle) cutSnapshot(phase string, p progress) {
+	m.t.Helper()
+	reads := func(open, _ tally) bool { return open.reads > 0 }
+	any := func(_, _ tally) bool { return true }
+	m.fire(shot{phase, m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	m.stir()
+	m.fire(shot{phase, nil, &hold{beforeAdd, any}, m.inSnapshot(p, 0)})
+	m.stir()
+	m.fire(shot{phase, m.bodies(), nil, m.inSnapshot(p, 1)})
+	m.stir()
+	m.fire(shot{phase, nil, &hold{beforeCommit, reads}, m.inSnapshot(p, 0)})
+	m.stir()
+	m.fire(shot{phase, m.bodies(), &hold{afterCommit, reads}, m.inSnapshot(p, 1)})
+	m.stir()
+}
+
+// cutEnd kills when everything is published but the end.
+func (m *middle) cutEnd(phase string, p progress) {
+	m.t.Helper()
+	ends := func(open, _ tally) bool { return open.ends > 0 }
+	m.fire(shot{phase, nil, &hold{beforeCommit, ends}, m.inSnapshot(p, 0)})
+	m.stir()
+}
+
+// once demands that the phase brought one marker of this type and one end.
+func (m *middle) once(p progress, begin string) {
+	m.t.Helper()
+	s := m.now()
+	if got := s.Markers[p.markers:]; s.Epoch != p.epoch+1 || len(got) != 2 || got[0].Type != begin || got[1].Type != "snapshot-end" {
+		m.t.Fatalf("epoch %d after %d, markers %+v; want one %s and one end", s.Epoch, p.epoch, got, begin)
+	}
+}
+
+func (m *middle) snapshot() {
+	p := m.begin()
+	m.cutSnapshot("snapshot", p)
+	m.cutEnd("snapshot", p)
+	m.finish()
+	m.once(p, "snapshot-begin")
+}
+
+// delta: some 2,500 changes under one token, of which the last never come before the last attempt.
+func (m *middle) delta() {
+	p := m.begin()
+	for _, name := range m.cal.some(m.rng, 2400, func(string) bool { return true }) {
+		if m.rng.IntN(10) == 0 {
+			m.cal.remove(name)
+		} else {
+			m.cal.put(name)
+		}
+	}
+	for range 60 {
+		m.cal.create()
+	}
+	const all = 2460
+	within := func(more int) func() bool {
+		before := m.since(p, "c", "u", "d")
+		return func() bool {
+			n := m.since(p, "c", "u", "d")
+			return !m.now().InSnapshot() && n >= before+more && n > 0 && n < all
+		}
+	}
+	stop := func() func(asked) http.HandlerFunc { return m.answer(all) }
+	changes := func(open, _ tally) bool { return open.changes > 0 }
+	any := func(_, _ tally) bool { return true }
+	m.fire(shot{"delta", stop(), nil, within(1)})
+	m.stir()
+	m.fire(shot{"delta", nil, &hold{beforeAdd, any}, within(0)})
+	m.stir()
+	m.fire(shot{"delta", nil, &hold{beforeCommit, changes}, within(0)})
+	m.stir()
+	last := func(q asked) http.HandlerFunc {
+		if q.kind == "sync" {
+			return m.in.proxy.stopAfter(all-100, 0)
+		}
+		return nil
+	}
+	m.fire(shot{"delta", last, &hold{afterCommit, changes}, within(1)})
+	m.stir()
+	m.finish()
+	if s := m.now(); s.Epoch != p.epoch || len(s.Markers) != p.markers || m.since(p, "r") > 0 {
+		m.t.Fatalf("a delta came to markers %+v and %d r", s.Markers[p.markers:], m.since(p, "r"))
+	}
+}
+
+// reset: a dead token with more than a thousand deletions in the gap.
+func (m *middle) reset() {
+	p := m.begin()
+	for range 600 {
+		m.cal.create()
+	}
+	for _, name := range m.cal.some(m.rng, 1200, func(string) bool { return true }) {
+		m.cal.remove(name)
+	}
+	for _, name := range m.cal.some(m.rng, 100, func(string) bool { return true }) {
+		m.cal.put(name)
+	}
+	m.cal.InvalidateTokens(owner, calendar)
+	m.cutSnapshot("reset", p)
+	sweeping := func() bool { return m.inSnapshot(p, 0)() && m.since(p, "d") > 0 }
+	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.deletes > 0 }}, m.inSnapshot(p, 0)})
+	m.stir()
+	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes > 0 && open.deletes > 0 }}, sweeping})
+	m.stir()
+	m.cutEnd("reset", p)
+	m.finish()
+	m.once(p, "snapshot-reset")
+}
+
+// removing tells that some of the collection's rows are gone and others are not, nor its own row.
+func (m *middle) removing(p progress, more int) func() bool {
+	before := m.since(p, "d")
+	return func() bool {
+		s := m.now()
+		n := m.since(p, "d")
+		return n >= before+more && n > 0 && len(s.Rows) > 0 && m.listed() && len(s.Markers) == p.markers
+	}
+}
+
+// listed tells whether the collection's row in calendars is known.
+func (m *middle) listed() bool {
+	s := m.in.reader.Fold.Streams[oracle.Stream{Source: "work", Account: owner, Kind: "calendars"}]
+	return s != nil && s.Rows[m.cal.path] != nil
+}
+
+func (m *middle) removal() {
+	p := m.begin()
+	m.cal.Hide(owner, calendar, http.StatusNotFound)
+	deletes := func(open, _ tally) bool { return open.deletes > 0 }
+	m.fire(shot{"removal", nil, &hold{afterCommit, deletes}, m.removing(p, 1)})
+	m.fire(shot{"removal", nil, &hold{beforeAdd, func(_, _ tally) bool { return true }}, m.removing(p, 0)})
+	m.fire(shot{"removal", nil, &hold{beforeCommit, deletes}, m.removing(p, 0)})
+	m.fire(shot{"removal", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes > 0 && open.deletes > 0 }}, m.removing(p, 1)})
+	m.fire(shot{"removal", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.calendars > 0 }}, func() bool {
+		return len(m.now().Rows) == 0 && m.listed()
+	}})
+	m.finish()
+	if s := m.now(); m.listed() || len(s.Rows) > 0 || len(s.Markers) != p.markers || s.Epoch != p.epoch {
+		m.t.Fatalf("after its removal: listed %t, %d rows, markers %+v", m.listed(), len(s.Rows), s.Markers[p.markers:])
+	}
+}
+
+// returned: the collection is back, as it was; it begins anew.
+func (m *middle) returned() {
+	p := m.begin()
+	m.cal.Hide(owner, calendar, 0)
+	m.fire(shot{"snapshot", m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	m.stir()
+	m.finish()
+	m.once(p, "snapshot-begin")
+}
+
+// returnedInRemoval: the collection is back with its old token while its removal was cut short.
+func (m *middle) returnedInRemoval() {
+	p := m.begin()
+	m.cal.Hide(owner, calendar, http.StatusNotFound)
+	m.fire(shot{"removal", nil, &hold{afterCommit, func(open, _ tally) bool { return open.deletes > 0 }}, m.removing(p, 1)})
+	for i, name := range m.cal.some(m.rng, 40, func(string) bool { return true }) {
+		if i%2 == 0 {
+			m.cal.put(name)
+		} else {
+			m.cal.remove(name)
+		}
+	}
+	m.cal.Hide(owner, calendar, 0)
+	m.fire(shot{"snapshot", m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	m.stir()
+	m.fire(shot{"snapshot", m.bodies(), nil, m.inSnapshot(p, 1)})
+	m.stir()
+	m.finish()
+	m.once(p, "snapshot-begin")
+}
