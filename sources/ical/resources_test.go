@@ -1,4 +1,4 @@
-package bench
+package ical_test
 
 import (
 	"bytes"
@@ -12,9 +12,9 @@ import (
 	"github.com/calcdc/calcdc/sources/ical"
 )
 
-// BenchmarkRows makes rows of n resources of about 1 KiB. The floor is go-ical's decoder on the same bytes, which makes no
-// rows. Time and memory a row must not depend on n. The diff and the envelope are measured beside their code, in connector.
-func BenchmarkRows(b *testing.B) {
+// BenchmarkResources makes rows of n resources of about 1 KiB. The floor is go-ical's decoder on the same bytes, which makes no
+// rows. Time and memory a row must not depend on n.
+func BenchmarkResources(b *testing.B) {
 	const distinct = 1000
 	objects, bodies := make([]ical.Object, distinct), make([][]byte, distinct)
 	for i := range distinct {
