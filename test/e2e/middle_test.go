@@ -15,8 +15,13 @@ import (
 	"github.com/calcdc/calcdc/test/oracle"
 )
 
-// members is how many the calendar begins with; a page is 500.
-const members = 3600
+// members is how many the calendar begins with, page how many are published together at most, and most that many of
+// what is counted: a page in which something has changed since may hold less.
+const (
+	members = 3600
+	page    = 500
+	most    = page / 2
+)
 
 // Killed in the middle of a snapshot, a delta, a reset and a removal, between pages, within an answer, and at each step
 // of a transaction, calcdc publishes no row's change twice, loses no delete, and begins nothing a second time. Each
@@ -207,15 +212,17 @@ func (m *middle) stir() {
 	m.cal.create()
 }
 
-// answer stops the answer to sync-collection after a seeded number of responses, at least a page.
-func (m *middle) answer(of int) func(asked) http.HandlerFunc {
-	n, more := 750+m.rng.IntN(of-850), m.rng.IntN(400)
-	return func(q asked) http.HandlerFunc {
+// answer stops the answer to sync-collection, of so many responses, after a seeded number: at least a page and at most
+// half. It returns a seeded number of records that the pages before that come to.
+func (m *middle) answer(of int) (stop func(asked) http.HandlerFunc, records int) {
+	n, more := 750+m.rng.IntN(of/2-750), m.rng.IntN(400)
+	stop = func(q asked) http.HandlerFunc {
 		if q.kind == "sync" && strings.Contains(q.body, "calendar-data") {
 			return m.in.proxy.stopAfter(n, more)
 		}
 		return nil
 	}
+	return stop, page * (1 + m.rng.IntN((n-200)/page))
 }
 
 // bodies keeps from a snapshot that goes on the bodies behind a seeded place, at least a page from where it stands.
@@ -245,17 +252,18 @@ func (m *middle) inSnapshot(p progress, more int) func() bool {
 // cutSnapshot kills in all ways within one snapshot, of which p is from before.
 func (m *middle) cutSnapshot(phase string, p progress) {
 	m.t.Helper()
-	reads := func(open, _ tally) bool { return open.reads > 0 }
+	reads := func(open, _ tally) bool { return open.reads >= most }
 	any := func(_, _ tally) bool { return true }
-	m.fire(shot{phase, m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	stop, records := m.answer(len(m.cal.order))
+	m.fire(shot{phase, stop, nil, m.inSnapshot(p, records)})
 	m.stir()
 	m.fire(shot{phase, nil, &hold{beforeAdd, any}, m.inSnapshot(p, 0)})
 	m.stir()
-	m.fire(shot{phase, m.bodies(), nil, m.inSnapshot(p, 1)})
+	m.fire(shot{phase, m.bodies(), nil, m.inSnapshot(p, most)})
 	m.stir()
 	m.fire(shot{phase, nil, &hold{beforeCommit, reads}, m.inSnapshot(p, 0)})
 	m.stir()
-	m.fire(shot{phase, m.bodies(), &hold{afterCommit, reads}, m.inSnapshot(p, 1)})
+	m.fire(shot{phase, m.bodies(), &hold{afterCommit, reads}, m.inSnapshot(p, most)})
 	m.stir()
 }
 
@@ -284,7 +292,7 @@ func (m *middle) snapshot() {
 	m.once(p, "snapshot-begin")
 }
 
-// delta: some 2,500 changes under one token, of which the last never come before the last attempt.
+// delta: some 2,500 changes under one token.
 func (m *middle) delta() {
 	p := m.begin()
 	for _, name := range m.cal.some(m.rng, 2400, func(string) bool { return true }) {
@@ -297,7 +305,7 @@ func (m *middle) delta() {
 	for range 60 {
 		m.cal.create()
 	}
-	const all = 2460
+	const all = 2460 // and as many records at least
 	within := func(more int) func() bool {
 		before := m.since(p, "c", "u", "d")
 		return func() bool {
@@ -305,10 +313,10 @@ func (m *middle) delta() {
 			return !m.now().InSnapshot() && n >= before+more && n > 0 && n < all
 		}
 	}
-	stop := func() func(asked) http.HandlerFunc { return m.answer(all) }
-	changes := func(open, _ tally) bool { return open.changes > 0 }
+	changes := func(open, _ tally) bool { return open.changes >= most }
 	any := func(_, _ tally) bool { return true }
-	m.fire(shot{"delta", stop(), nil, within(1)})
+	stop, records := m.answer(all)
+	m.fire(shot{"delta", stop, nil, within(records)})
 	m.stir()
 	m.fire(shot{"delta", nil, &hold{beforeAdd, any}, within(0)})
 	m.stir()
@@ -316,11 +324,11 @@ func (m *middle) delta() {
 	m.stir()
 	last := func(q asked) http.HandlerFunc {
 		if q.kind == "sync" {
-			return m.in.proxy.stopAfter(all-100, 0)
+			return m.in.proxy.stopAfter(3*page+200, 0) // the first attempt came to two pages at most
 		}
 		return nil
 	}
-	m.fire(shot{"delta", last, &hold{afterCommit, changes}, within(1)})
+	m.fire(shot{"delta", last, &hold{afterCommit, changes}, within(most)})
 	m.stir()
 	m.finish()
 	if s := m.now(); s.Epoch != p.epoch || len(s.Markers) != p.markers || m.since(p, "r") > 0 {
@@ -331,7 +339,7 @@ func (m *middle) delta() {
 // reset: a dead token with more than a thousand deletions in the gap.
 func (m *middle) reset() {
 	p := m.begin()
-	for range 600 {
+	for range 1600 {
 		m.cal.create()
 	}
 	for _, name := range m.cal.some(m.rng, 1200, func(string) bool { return true }) {
@@ -343,9 +351,9 @@ func (m *middle) reset() {
 	m.cal.InvalidateTokens(owner, calendar)
 	m.cutSnapshot("reset", p)
 	sweeping := func() bool { return m.inSnapshot(p, 0)() && m.since(p, "d") > 0 }
-	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.deletes > 0 }}, m.inSnapshot(p, 0)})
+	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.deletes >= most }}, m.inSnapshot(p, 0)})
 	m.stir()
-	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes > 0 && open.deletes > 0 }}, sweeping})
+	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes >= most && open.deletes >= most }}, sweeping})
 	m.stir()
 	m.cutEnd("reset", p)
 	m.finish()
@@ -371,11 +379,11 @@ func (m *middle) listed() bool {
 func (m *middle) removal() {
 	p := m.begin()
 	m.cal.Hide(owner, calendar, http.StatusNotFound)
-	deletes := func(open, _ tally) bool { return open.deletes > 0 }
-	m.fire(shot{"removal", nil, &hold{afterCommit, deletes}, m.removing(p, 1)})
+	deletes := func(open, _ tally) bool { return open.deletes >= most }
+	m.fire(shot{"removal", nil, &hold{afterCommit, deletes}, m.removing(p, most)})
 	m.fire(shot{"removal", nil, &hold{beforeAdd, func(_, _ tally) bool { return true }}, m.removing(p, 0)})
 	m.fire(shot{"removal", nil, &hold{beforeCommit, deletes}, m.removing(p, 0)})
-	m.fire(shot{"removal", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes > 0 && open.deletes > 0 }}, m.removing(p, 1)})
+	m.fire(shot{"removal", nil, &hold{beforeCommit, func(open, committed tally) bool { return committed.deletes >= most && open.deletes >= most }}, m.removing(p, most)})
 	m.fire(shot{"removal", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.calendars > 0 }}, func() bool {
 		return len(m.now().Rows) == 0 && m.listed()
 	}})
@@ -389,7 +397,8 @@ func (m *middle) removal() {
 func (m *middle) returned() {
 	p := m.begin()
 	m.cal.Hide(owner, calendar, 0)
-	m.fire(shot{"snapshot", m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	stop, records := m.answer(len(m.cal.order))
+	m.fire(shot{"snapshot", stop, nil, m.inSnapshot(p, records)})
 	m.stir()
 	m.finish()
 	m.once(p, "snapshot-begin")
@@ -399,7 +408,7 @@ func (m *middle) returned() {
 func (m *middle) returnedInRemoval() {
 	p := m.begin()
 	m.cal.Hide(owner, calendar, http.StatusNotFound)
-	m.fire(shot{"removal", nil, &hold{afterCommit, func(open, _ tally) bool { return open.deletes > 0 }}, m.removing(p, 1)})
+	m.fire(shot{"removal", nil, &hold{afterCommit, func(open, _ tally) bool { return open.deletes >= most }}, m.removing(p, most)})
 	for i, name := range m.cal.some(m.rng, 40, func(string) bool { return true }) {
 		if i%2 == 0 {
 			m.cal.put(name)
@@ -408,9 +417,10 @@ func (m *middle) returnedInRemoval() {
 		}
 	}
 	m.cal.Hide(owner, calendar, 0)
-	m.fire(shot{"snapshot", m.answer(len(m.cal.order)), nil, m.inSnapshot(p, 1)})
+	stop, records := m.answer(len(m.cal.order))
+	m.fire(shot{"snapshot", stop, nil, m.inSnapshot(p, records)})
 	m.stir()
-	m.fire(shot{"snapshot", m.bodies(), nil, m.inSnapshot(p, 1)})
+	m.fire(shot{"snapshot", m.bodies(), nil, m.inSnapshot(p, most)})
 	m.stir()
 	m.finish()
 	m.once(p, "snapshot-begin")
