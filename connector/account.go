@@ -127,7 +127,7 @@ func (h *household) unlisted(missing []string, listed map[string]bool) []string 
 
 // look asks directly for collections that the home does not list (Invariant 3), and has emptied those that are gone.
 func (h *household) look(ctx context.Context, unlisted []string) error {
-	var ask []string
+	var ask, undecided []string
 	for _, id := range unlisted {
 		if h.removing(id) {
 			h.follower(ctx, id).vanish() // decided before: a removal cut short goes on
@@ -145,10 +145,16 @@ func (h *household) look(ctx context.Context, unlisted []string) error {
 			return fmt.Errorf("looking for collections that the home does not list: %d answers for %d", len(there), len(part))
 		}
 		for i, id := range part {
+			if there[i] == Failed {
+				undecided = append(undecided, id)
+			}
 			if h.gone(id, there[i]) {
 				h.follower(ctx, id).vanish()
 			}
 		}
+	}
+	if len(undecided) > 0 {
+		return fmt.Errorf("the home does not list %d collections and whether they are gone cannot be told, the first: %s", len(undecided), undecided[0])
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func (p *pass) begin() *builder {
 	b.state.RowVersion, b.state.KeyFormat = RowVersion, "json"
 	if p.mark != nil {
 		b.state.Epoch++
-		b.state.Phase, b.state.Reason, b.state.Partition = Snapshot, p.mark.Reason, p.partition
+		b.state.Phase, b.state.Reason, b.state.Due, b.state.Partition = Snapshot, p.mark.Reason, "", p.partition
 	}
 	b.env = envelope{
 		cfg: p.owner.c.cfg, connector: p.source.Connector, stream: p.cp.Stream, partition: b.state.Partition,
@@ -64,7 +64,7 @@ func (b *builder) add(id string, v view, out outcome) error {
 // note keeps what the change leaves known of its row.
 func (b *builder) note(v view, c change) {
 	row := RowChange{ID: c.id, Deleted: c.op == opDelete, Hash: c.row.Hash}
-	if b.p.owner.c.cfg.Before == BeforeFull {
+	if b.p.owner.c.cfg.Before == BeforeFull || b.p.cp.Stream.Kind == Calendars { // to carry missing ones into a new epoch
 		row.Body = c.row.JSON
 	}
 	_, known := v.row(c.id)

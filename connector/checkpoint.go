@@ -44,6 +44,12 @@ const (
 	RemovedAll Phase = "removed"   // gone, no rows; kept for its epoch
 )
 
+// Reasons of a reset after a loss, for StreamState.Due.
+const (
+	StateLost = "state-lost"
+	TopicLost = "topic-lost"
+)
+
 // StreamState is the record of a stream in <name>-state; it is never removed.
 type StreamState struct {
 	Epoch      int64  `json:"epoch"`       // the highest ever used
@@ -57,6 +63,7 @@ type StreamState struct {
 	DataEnd    int64  `json:"data_end"`    // the data partition is at least this long
 	Compares   int64  `json:"compares"`    // full comparisons by schedule so far
 	Reason     string `json:"reason"`      // of the last snapshot
+	Due        string `json:"due"`         // reason of the reset that is to follow, where it is not that somebody asked
 }
 
 // ResourceState is what is known of a resource.

@@ -110,6 +110,7 @@ func (o *outcome) republish(v view, instead []Row, body func(id string, hash Has
 	for _, id := range v.known.Rows {
 		hash, _ := v.row(id)
 		if r := body(id, hash); r != nil {
+			r.ETag = v.known.ETag
 			rows = append(rows, *r)
 		}
 	}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func (p *pass) due() *marker {
 	case p.state.Phase == Removing, p.state.Phase == RemovedAll:
 		return &marker{Type: markBegin, Reason: reasonReturned}
 	case offset == nil, p.state.Phase == Streaming && offset.Token == "":
-		return &marker{Type: markReset, Reason: reasonRequested}
+		return &marker{Type: markReset, Reason: cmp.Or(p.state.Due, reasonRequested)}
 	case offset.ConfigHash != p.configHash:
 		return &marker{Type: markReset, Reason: reasonConfiguration}
 	}
@@ -198,7 +199,7 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 		if err != nil {
 			return Page{}, fmt.Errorf("polling %s: %w", p.cp.Stream, err)
 		}
-		stale, err := p.publish(ctx, page)
+		stale, err := p.publish(ctx, page, q.Token == "")
 		if err != nil {
 			return Page{}, err
 		}
@@ -222,9 +223,12 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 
 // publish submits what a page changes. stale: the page lists a known member that is as it was. Bodies for which the
 // pass must not end well are held.
-func (p *pass) publish(ctx context.Context, page Page) (stale bool, err error) {
+func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool, err error) {
 	b := p.begin()
 	for _, res := range page.Resources {
+		if listing && res.Presence == Removed {
+			continue // a listing shows what is there: the sweep looks at the rest (Invariant 3)
+		}
 		_, again := p.seen[res.ID]
 		if again {
 			if b, err = p.renew(ctx, b); err != nil {

@@ -329,6 +329,89 @@ func TestForgottenOffsetIsARequestedReset(t *testing.T) {
 	want(t, r.ops(n), "marker snapshot-reset 2 requested", "r a", "marker snapshot-end 2 requested")
 }
 
+func TestResetAfterALossSaysWhatWasLost(t *testing.T) {
+	r, c := newRig(t)
+	r.up.put(c, "a", "=1")
+	r.mustPass()
+	n := len(r.ops(0))
+	m := r.ledger.stream(r.task.cp.Stream)
+	m.offset, m.state.Due = nil, TopicLost // as offsets reset leaves a stream that was refused
+	r.restart()
+	r.mustPass()
+	m.offset = nil
+	r.restart()
+	r.mustPass()
+	want(t, r.ops(n), "marker snapshot-reset 2 topic-lost", "r a", "marker snapshot-end 2 topic-lost",
+		"marker snapshot-reset 3 requested", "r a", "marker snapshot-end 3 requested")
+}
+
+// A listing's own 404 is no deletion: the sweep looks first.
+func TestListingsOwn404IsLookedAt(t *testing.T) {
+	r, c := newRig(t)
+	r.up.put(c, "a", "=1")
+	r.up.put(c, "b", "=1")
+	r.mustPass()
+	n := len(r.ops(0))
+	r.up.forget(c)
+	account := r.task.account
+	r.task.account = says404{r.up, "b"}
+	if err := r.pass(); err == nil || !strings.Contains(err.Error(), "left out b") {
+		t.Fatalf("got %v", err)
+	}
+	r.task.account = account
+	r.mustPass()
+	want(t, r.ops(n), "marker snapshot-reset 2 token-invalid", "r a", "r b", "marker snapshot-end 2 token-invalid")
+}
+
+// says404 is an upstream whose listing answers 404 for a member.
+type says404 struct {
+	*upstream
+	id string
+}
+
+func (s says404) Poll(ctx context.Context, q Query) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		for page, err := range s.upstream.Poll(ctx, q) {
+			for i := range page.Resources {
+				if page.Resources[i].ID == s.id && q.Token == "" {
+					page.Resources[i] = Resource{ID: s.id, Presence: Removed}
+				}
+			}
+			if !yield(page, err) {
+				return
+			}
+		}
+	}
+}
+
+// A calendars row that is missing, but not known to be gone, is carried into a new epoch whatever before holds.
+func TestMissingCalendarOutlivesAResetOfCalendars(t *testing.T) {
+	r, _ := newRig(t)
+	r.cfg.Before = BeforeNone
+	r.restart()
+	home := func() *task {
+		tk := newTask(r.task.owner, r.source, r.up, r.ledger.Open(Stream{"work", memAccount, "", Calendars}))
+		tk.configHash = r.up.hash
+		tk.departed = func(string) bool { return false }
+		return tk
+	}
+	if _, err := home().pass(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	r.up.drop(work)
+	r.ledger.stream(Stream{"work", memAccount, "", Calendars}).offset = nil
+	if _, err := home().pass(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var ops []string
+	for _, rec := range r.ledger.log {
+		if strings.HasSuffix(rec.Topic, ".calendars") {
+			ops = append(ops, string(rec.Headers[0].Value))
+		}
+	}
+	want(t, ops, markBegin, opRead, markEnd, markReset, opRead, markEnd)
+}
+
 func TestAnotherConfigurationIsAReset(t *testing.T) {
 	r, c := newRig(t)
 	r.up.put(c, "a", "=1")

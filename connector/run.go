@@ -16,6 +16,10 @@ const passesPerSource = 8
 // fencedTwice is the span in which being fenced twice means that another process with this name is running.
 const fencedTwice = time.Minute
 
+// fencedPause leaves an offset tool the time to finish what it has become the owner for: taking the partition back at
+// once would only make it try again.
+const fencedPause = 3 * time.Second
+
 // watchEvery is how soon an idle owner notices that it is no longer one.
 const watchEvery = 5 * time.Second
 
@@ -88,6 +92,9 @@ func (o *owner) run(ctx context.Context) error {
 					"stop it, or give this one another name: %w", o.partition, err)
 			}
 			o.fenced = time.Now()
+			if !sleep(ctx, fencedPause) {
+				return nil
+			}
 		}
 		if time.Since(began) > time.Minute {
 			retry.Reset()

@@ -180,6 +180,32 @@ func TestCollectionGoesAfterTwoLooks(t *testing.T) {
 	})
 }
 
+// A collection of which a look cannot tell whether it is gone does not keep another from being decided.
+func TestUndecidedLookHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, name := range []string{"/a/", "/b/", "/c/"} {
+			w.up.put(w.up.add(name), "1", "=1")
+		}
+		w.start()
+		w.polls(1)
+		w.up.mu.Lock()
+		w.up.lookAs["/a/"] = Failed
+		w.up.mu.Unlock()
+		w.up.drop("/a/")
+		w.up.drop("/b/")
+		w.polls(20)
+		w.check("/b/")
+		if f := fold(t, w.ledger.records(), "/a/"); len(f.rows) != 1 {
+			t.Error("deleted without being known to be gone")
+		}
+		if s := w.obs.status(Stream{"work", memAccount, "", Calendars}); s.Condition != Failing {
+			t.Errorf("status %+v", s)
+		}
+		w.end()
+	})
+}
+
 func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -23,8 +23,8 @@ type Account interface {
 	Poll(ctx context.Context, q Query) iter.Seq2[Page, error]
 
 	// Look asks directly for what a listing did not show (Invariant 3): resources of an events stream, at most
-	// 100 ids, or collections of a calendars stream. The answer has one Presence for each id. For members the only
-	// ones are Gone and Read (still there).
+	// 100 ids, or collections of a calendars stream. The answer has one Presence for each id: for members Gone or Read
+	// (still there), for collections also Forbidden, and Failed where it could not be told.
 	Look(ctx context.Context, s Stream, ids []string) ([]Presence, error)
 }
 

@@ -92,7 +92,7 @@ func (b *batch) addRows(tx *connector.Transaction) {
 		c := &tx.Rows[i]
 		var value []byte
 		if !c.Deleted {
-			value = encodeRow(c, b.l.cfg.Keep, &b.scratch)
+			value = encodeRow(c, &b.scratch)
 		}
 		b.internal(stateRecord, tx.Stream, idKey(prefix, c.ID), value)
 	}

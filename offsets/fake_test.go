@@ -185,7 +185,7 @@ func (p *fakeProducer) Commit(_ context.Context, recs []connector.Record) ([]int
 func dataTopic(s connector.Stream) string { return "cal." + s.Source + "." + string(s.Kind) }
 
 func testConfig() Config {
-	return Config{Name: "team", DataTopic: dataTopic, Keep: true, Missing: func(err error) bool { return errors.Is(err, errMissing) },
+	return Config{Name: "team", DataTopic: dataTopic, Missing: func(err error) bool { return errors.Is(err, errMissing) },
 		Partitions: func(context.Context, string) (int32, error) { return 6, nil }}
 }
 

@@ -37,8 +37,8 @@ func FuzzOffsets(f *testing.F) {
 func FuzzState(f *testing.F) {
 	var scratch []byte
 	row := idKey(statePrefix(rowEntity, alice), "a")
-	f.Add(row, encodeRow(&connector.RowChange{Body: sampleRow(1).JSON}, true, &scratch))
-	f.Add(row, encodeRow(&connector.RowChange{Body: []byte("{}")}, true, &scratch))
+	f.Add(row, encodeRow(&connector.RowChange{Body: sampleRow(1).JSON}, &scratch))
+	f.Add(row, encodeRow(&connector.RowChange{Body: []byte("{}")}, &scratch))
 	f.Add(statePrefix(rowEntity, alice), []byte{rowVersion})
 	f.Add(idKey(statePrefix(resourceEntity, odd), "a"), encodeResource("a", &connector.ResourceState{ETag: "e", Rows: []string{"a", "a#1", "b"}}))
 	f.Add(streamKey(alice), []byte(goldenState))

@@ -35,7 +35,7 @@ func broker(t *testing.T) *kafka.Client {
 }
 
 func ledger(c *kafka.Client) *offsets.Ledger {
-	cfg := offsets.Config{Name: "team", Partition: 1, DataTopic: dataTopic, Keep: true,
+	cfg := offsets.Config{Name: "team", Partition: 1, DataTopic: dataTopic,
 		Missing: func(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }}
 	return offsets.NewLedger(cfg, c.NewProducer("team-1"), c, hclog.NewNullLogger())
 }

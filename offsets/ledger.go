@@ -39,7 +39,6 @@ type Config struct {
 	Name      string // of the connector: the topics are <name>-offsets and <name>-state
 	Partition int32  // of both
 	DataTopic func(connector.Stream) string
-	Keep      bool // the rows' bodies, for events.before: full
 	// Missing tells whether an error of Reader.End says that the topic does not exist. Nil: none does.
 	Missing func(error) bool
 	// Partitions is how many partitions a data topic has. Only Reset needs it, for streams whose record is lost.
@@ -74,7 +73,7 @@ var errNotLoaded = errors.New("the ledger must be loaded first")
 
 // NewLedger makes a ledger; Load makes it the owner of its partition. p's transactional id is <name>-<partition>.
 func NewLedger(cfg Config, p Producer, r Reader, log hclog.Logger) *Ledger {
-	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, cfg.Keep), doubt: errNotLoaded}
+	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, true), doubt: errNotLoaded}
 }
 
 // Load implements connector.Ledger. A *RecordError says that a topic holds a record that cannot be decoded.

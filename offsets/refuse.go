@@ -52,6 +52,7 @@ type RefusalError struct {
 	Stream connector.Stream
 	Reason string
 	Hint   string
+	Due    string // the reason of the reset that mends it: connector.StateLost or connector.TopicLost
 }
 
 func (e *RefusalError) Error() string { return e.Stream.String() + ": " + e.Reason + ": " + e.Hint }
@@ -64,16 +65,16 @@ func (st *stream) refuse(s connector.Stream) error {
 	resources, rows := st.index.counts()
 	switch {
 	case st.state == nil && st.offset != nil:
-		return &RefusalError{s, "its offset is there, but its record in the state is missing", resetHint}
+		return &RefusalError{s, "its offset is there, but its record in the state is missing", resetHint, connector.StateLost}
 	case st.state == nil:
-		return &RefusalError{s, fmt.Sprintf("%d resources and %d rows are there, but its record in the state is missing", resources, rows), resetHint}
+		return &RefusalError{s, fmt.Sprintf("%d resources and %d rows are there, but its record in the state is missing", resources, rows), resetHint, connector.StateLost}
 	case st.state.KeyFormat != keyFormat:
 		return &RefusalError{s, fmt.Sprintf("its keys are of the format %q, which is fixed for a stream's life, and not %q", st.state.KeyFormat, keyFormat),
-			"use another name and kafka.topic_prefix for the other format"}
+			"use another name and kafka.topic_prefix for the other format", ""}
 	case resources != st.state.Resources:
-		return &RefusalError{s, fmt.Sprintf("the state holds %d resources, its record says %d", resources, st.state.Resources), resetHint}
+		return &RefusalError{s, fmt.Sprintf("the state holds %d resources, its record says %d", resources, st.state.Resources), resetHint, connector.StateLost}
 	case rows != st.state.Rows:
-		return &RefusalError{s, fmt.Sprintf("the state holds %d rows, its record says %d", rows, st.state.Rows), resetHint}
+		return &RefusalError{s, fmt.Sprintf("the state holds %d rows, its record says %d", rows, st.state.Rows), resetHint, connector.StateLost}
 	}
 	return nil
 }
@@ -125,10 +126,10 @@ func (e *ends) refuse(ctx context.Context, s connector.Stream, st *stream) (refu
 	e.known[tp] = end
 	switch {
 	case end < 0:
-		return &RefusalError{s, "its data topic " + tp.topic + " no longer exists", dataHint}, nil
+		return &RefusalError{s, "its data topic " + tp.topic + " no longer exists", dataHint, connector.TopicLost}, nil
 	case end < st.dataEnd:
 		return &RefusalError{s, fmt.Sprintf("its data topic %s, partition %d, ends at %d, but was %d long: it was deleted and made anew, or cut",
-			tp.topic, tp.partition, end, st.dataEnd), dataHint}, nil
+			tp.topic, tp.partition, end, st.dataEnd), dataHint, connector.TopicLost}, nil
 	}
 	return nil, nil
 }

@@ -143,6 +143,10 @@ func TestRefusals(t *testing.T) {
 				if !strings.Contains(cp.Refused.Error(), "calcdc offsets reset") {
 					t.Errorf("%q does not say what to do", cp.Refused)
 				}
+				tt.after.Due = connector.StateLost
+				if strings.HasPrefix(tt.name, "data topic") {
+					tt.after.Due = connector.TopicLost
+				}
 				testReset(t, k, l, tt.after)
 			})
 		})

@@ -2,6 +2,7 @@ package offsets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -80,6 +81,10 @@ func mend(cp *connector.Checkpoint, x *index, now time.Time) *connector.StreamSt
 		state.Epoch = max(state.Epoch, r.Epoch)
 	}
 	state.Resources, state.Rows = x.counts()
+	var refusal *RefusalError
+	if errors.As(cp.Refused, &refusal) {
+		state.Due = refusal.Due
+	}
 	switch state.Phase {
 	case connector.Snapshot:
 		state.Phase = connector.Streaming // to be left for a new epoch, not to be gone on with

@@ -115,15 +115,11 @@ func parseResource(id, value string) (connector.ResourceState, error) {
 	return r, in.err
 }
 
-// encodeRow is the value of a row's record; with keep it holds the row's body.
-func encodeRow(c *connector.RowChange, keep bool, scratch *[]byte) []byte {
+// encodeRow is the value of a row's record.
+func encodeRow(c *connector.RowChange, scratch *[]byte) []byte {
 	b := append((*scratch)[:0], rowVersion)
 	b = append(b, c.Hash[:]...)
-	if keep {
-		b = appendBody(b, c.Body)
-	} else {
-		b = append(b, formNone)
-	}
+	b = appendBody(b, c.Body)
 	*scratch = b
 	return append(make([]byte, 0, len(b)), b...)
 }

@@ -95,7 +95,7 @@ func maxRaw(c *config.Config) int { return max(int(c.Events.MaxRaw), 1) }
 // newLedger makes the ledger of one partition.
 func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, partition int32, log hclog.Logger) *offsets.Ledger {
 	return offsets.NewLedger(offsets.Config{
-		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic, Keep: c.Events.Before == "full",
+		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic,
 		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
 		Partitions: topics.Partitions,
 	}, client.NewProducer(transactionalID(c.Name, partition)), client, log.Named("offsets").With("partition", partition))

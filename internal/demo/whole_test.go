@@ -53,7 +53,7 @@ func runConnector(ctx context.Context, e Endpoints) error {
 	defer account.CloseIdleConnections()
 	owned := map[int32]connector.Ledger{}
 	for p := range int32(ledgers) {
-		ledger := offsets.Config{Name: "demo", Partition: p, DataTopic: cfg.DataTopic, Keep: true}
+		ledger := offsets.Config{Name: "demo", Partition: p, DataTopic: cfg.DataTopic}
 		owned[p] = offsets.NewLedger(ledger, client.NewProducer("demo-"+string('0'+p)), client, log)
 	}
 	src := connector.Source{Name: e.Source, Connector: "caldav", PollInterval: e.PollInterval, Accounts: []connector.Account{account}}

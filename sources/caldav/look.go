@@ -38,8 +38,11 @@ func (a *Account) lookAtCollections(ctx context.Context, ids []string) ([]connec
 			all[i] = connector.Gone
 		case errors.As(err, &e) && e.Status == http.StatusForbidden:
 			all[i] = connector.Forbidden
-		case err != nil:
-			return nil, err
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil: // decides nothing about this one, and holds up no other
+			a.log.Warn("looking for a collection that the home does not list", "collection", id, "error", err)
+			all[i] = connector.Failed
 		default:
 			all[i] = stillCalendar(props)
 		}
