@@ -11,7 +11,7 @@ import (
 type follower struct {
 	*task
 	wake  chan struct{}
-	slots chan struct{} // passes of the source that may run at once
+	slots slots
 
 	mu      sync.Mutex
 	want    Hint
@@ -25,7 +25,7 @@ type follower struct {
 	again  bool   // one more look at the next poll: the hint is a coarse time
 }
 
-func newFollower(t *task, slots chan struct{}) *follower {
+func newFollower(t *task, slots slots) *follower {
 	return &follower{task: t, wake: make(chan struct{}, 1), slots: slots}
 }
 
@@ -83,7 +83,7 @@ func (f *follower) run(ctx context.Context) {
 		if time.Now().Before(at) {
 			continue
 		}
-		err := f.inSlot(ctx, work)
+		err := f.inSlot(ctx, !at.IsZero(), work)
 		if ctx.Err() != nil {
 			return
 		}
@@ -176,14 +176,24 @@ func (f *follower) leave(ctx context.Context) error {
 	return nil
 }
 
+// slots are the passes of a source that may run at once.
+type slots struct {
+	well    chan struct{}
+	retries chan struct{} // of streams whose last pass has failed
+}
+
 // inSlot runs work when fewer than the source's share of passes are running.
-func (f *follower) inSlot(ctx context.Context, work func(context.Context) error) error {
+func (f *follower) inSlot(ctx context.Context, failing bool, work func(context.Context) error) error {
+	slot := f.slots.well
+	if failing {
+		slot = f.slots.retries
+	}
 	select {
-	case f.slots <- struct{}{}:
+	case slot <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-f.slots }()
+	defer func() { <-slot }()
 	return work(ctx)
 }
 

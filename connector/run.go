@@ -10,8 +10,12 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// passesPerSource bounds the passes of one source that run at once, and so the pages held in memory.
-const passesPerSource = 8
+// passesPerSource bounds the passes of one source that run at once, and so the pages held in memory; retriesPerSource
+// those of streams whose last pass has failed: what hangs there holds up no stream that is well (Invariant 8).
+const (
+	passesPerSource  = 8
+	retriesPerSource = 4
+)
 
 // fencedTwice is the span in which being fenced twice means that another process with this name is running.
 const fencedTwice = time.Minute
@@ -31,14 +35,14 @@ type Connector struct {
 	topics  Topics
 	obs     Observer
 	log     hclog.Logger
-	slots   map[string]chan struct{} // by source
+	slots   map[string]slots // by source
 }
 
 // New wires a connector. ledgers has one Ledger for each partition of <name>-offsets.
 func New(cfg Config, sources []Source, ledgers map[int32]Ledger, topics Topics, obs Observer, log hclog.Logger) *Connector {
-	c := &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log, slots: map[string]chan struct{}{}}
+	c := &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log, slots: map[string]slots{}}
 	for _, s := range sources {
-		c.slots[s.Name] = make(chan struct{}, passesPerSource)
+		c.slots[s.Name] = slots{make(chan struct{}, passesPerSource), make(chan struct{}, retriesPerSource)}
 	}
 	return c
 }
@@ -96,7 +100,7 @@ func (o *owner) run(ctx context.Context) error {
 				return nil
 			}
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > 10*time.Second {
 			retry.Reset()
 		}
 		wait := retry.NextBackOff()

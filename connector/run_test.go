@@ -437,3 +437,26 @@ func TestIdleOwnerNoticesThatItWasOvertaken(t *testing.T) {
 		w.end()
 	})
 }
+
+// Collections that hang hold up their source once, not at each retry.
+func TestHangingCollectionsHoldUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.hang = map[string]time.Duration{}
+		for i := range passesPerSource + 4 {
+			name := fmt.Sprintf("/hangs%02d/", i)
+			w.up.put(w.up.add(name), "1", "=1")
+			w.up.hang[name] = 10 * time.Minute
+		}
+		z := w.up.add("/z/")
+		w.up.put(z, "1", "=1")
+		w.start()
+		time.Sleep(25 * time.Minute) // each has hung once
+		for range 30 {
+			w.up.put(z, "1", fmt.Sprintf("=%d", time.Now().Unix()))
+			w.polls(2)
+			w.check("/z/")
+		}
+		w.end()
+	})
+}

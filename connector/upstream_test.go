@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // upstream is a calendar service in memory: collections with members, and a log of changes that makes its tokens.
@@ -24,8 +25,9 @@ type upstream struct {
 	lookAs      map[string]Presence            // answers of Look for collections that are not there: Gone by default
 	before      func(kind string, n int) error // called before each page ("page") and fetch ("fetch")
 	calls       map[string]int
-	forbid      map[string]bool // bodies that are refused
-	hide        map[string]bool // bodies that are listed and then absent, once
+	hang        map[string]time.Duration // collections that answer with an error after so long
+	forbid      map[string]bool          // bodies that are refused
+	hide        map[string]bool          // bodies that are listed and then absent, once
 }
 
 type memCollection struct {
@@ -120,6 +122,12 @@ func (u *upstream) Poll(ctx context.Context, q Query) iter.Seq2[Page, error] {
 		u.mu.Unlock()
 		if q.Stream.Kind == Calendars {
 			yield(u.home(q))
+			return
+		}
+		if d, ok := u.hang[q.Stream.Collection]; ok {
+			if sleep(ctx, d) {
+				yield(Page{}, errLost)
+			}
 			return
 		}
 		ids, removed, token, err := u.list(q)
