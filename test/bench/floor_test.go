@@ -26,6 +26,7 @@ type floorOptions struct {
 	Name    string // of its topics
 	Records string // file of the records that it writes, for the transactional one
 	Events  int
+	Cut     bool // search the answers for tags instead of reading XML
 }
 
 // floorResult is when a floor began and ended, ns since 1970.
@@ -146,7 +147,7 @@ func rawFloor(o floorOptions) (floorResult, error) {
 	var failed error
 	bodies := 0
 	began := time.Now()
-	err = newDownloader(o.URL).run(ctx, func(got []body) error {
+	err = newDownloader(o.URL, o.Cut).run(ctx, func(got []body) error {
 		for _, x := range got {
 			cl.Produce(ctx, &kgo.Record{Topic: topic, Key: x.href, Value: x.data}, func(_ *kgo.Record, err error) {
 				if err != nil {
@@ -189,7 +190,7 @@ func transactionalFloor(o floorOptions) (floorResult, error) {
 	down := make(chan error, 1)
 	go func() {
 		defer close(arrived)
-		down <- newDownloader(o.URL).run(ctx, func(got []body) error { arrived <- len(got); return nil })
+		down <- newDownloader(o.URL, o.Cut).run(ctx, func(got []body) error { arrived <- len(got); return nil })
 	}()
 	for n := range arrived {
 		r.Bodies += n
