@@ -52,18 +52,18 @@ const (
 
 // StreamState is the record of a stream in <name>-state; it is never removed.
 type StreamState struct {
-	Epoch      int64  `json:"epoch"`       // the highest ever used
-	Phase      Phase  `json:"phase"`       //
-	Partition  int32  `json:"partition"`   // of the data topic, fixed for the stream's life
-	Commit     int64  `json:"commit"`      // rises by one with each transaction that has records
-	Resources  int64  `json:"resources"`   // how many the state holds
-	Rows       int64  `json:"rows"`        // how many the state holds
-	RowVersion int    `json:"row_version"` // of the rows published last
-	KeyFormat  string `json:"key_format"`  // "json"; fixed for the stream's life
-	DataEnd    int64  `json:"data_end"`    // the data partition is at least this long
-	Compares   int64  `json:"compares"`    // full comparisons by schedule so far
-	Reason     string `json:"reason"`      // of the last snapshot
-	Due        string `json:"due"`         // reason of the reset that is to follow, where it is not that somebody asked
+	Epoch      int64  `json:"epoch"`         // the highest ever used
+	Phase      Phase  `json:"phase"`         //
+	Partition  int32  `json:"partition"`     // of the data topic, fixed for the stream's life
+	Commit     int64  `json:"commit"`        // rises by one with each transaction that has records
+	Resources  int64  `json:"resources"`     // how many the state holds
+	Rows       int64  `json:"rows"`          // how many the state holds
+	RowVersion int    `json:"row_version"`   // of the rows published last
+	KeyFormat  string `json:"key_format"`    // "json"; fixed for the stream's life
+	DataEnd    int64  `json:"data_end"`      // the data partition is at least this long
+	Compares   int64  `json:"compares"`      // full comparisons by schedule so far
+	Reason     string `json:"reason"`        // of the last snapshot
+	Due        string `json:"due,omitempty"` // reason of the reset that is to follow, where it is not that somebody asked
 }
 
 // ResourceState is what is known of a resource.
