@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -265,77 +264,6 @@ func (p *pass) renew(ctx context.Context, b *builder) (*builder, error) {
 	return p.begin(), nil
 }
 
-// refusedBodies are bodies for which a pass must not end well. The first stands for all: there may be as many as
-// there are resources.
-type refusedBodies struct {
-	count int
-	first error
-}
-
-func (r *refusedBodies) add(err error) {
-	if r.count++; r.count == 1 {
-		r.first = err
-	}
-}
-
-func (r *refusedBodies) Error() string {
-	if r.count == 1 {
-		return r.first.Error()
-	}
-	return fmt.Sprintf("%d bodies could not be had, the first: %v", r.count, r.first)
-}
-
-func (r *refusedBodies) Unwrap() error { return r.first }
-
-// weigh says what one entry of a page comes to, or the error for which the pass must not end well.
-func (p *pass) weigh(v view, res Resource) (outcome, error) {
-	if res.Presence != Failed {
-		delete(p.refusals, res.ID)
-	}
-	switch res.Presence {
-	case Listed:
-		if !v.ok || v.snapshot && v.known.Epoch != v.epoch {
-			return outcome{}, errors.New("the source has listed it without the body that was asked for")
-		}
-		return outcome{state: &v.known, same: true}, nil
-	case Read:
-		return diffRead(v, res), nil
-	case Removed, Gone:
-		return diffGone(v), nil
-	case Missing:
-		return diffUnread(v, true, nil, p.kept), nil
-	case Ignored, Forbidden:
-		if !v.ok {
-			return outcome{same: true}, nil
-		}
-		return diffUnread(v, false, nil, p.kept), nil
-	case Failed:
-	}
-	if p.refusals[res.ID]++; p.refusals[res.ID] < giveUpAfter {
-		return outcome{}, res.Err
-	}
-	return diffUnread(v, true, res.Rows, p.kept), nil
-}
-
-// view is what is known of a resource, seen from the epoch of this pass.
-func (p *pass) view(id string) view {
-	known, ok := p.cp.Index.Resource(id)
-	v := view{known: known, ok: ok, row: p.cp.Index.Row, snapshot: p.snap, epoch: p.state.Epoch}
-	if p.mark != nil {
-		v.epoch++
-	}
-	return v
-}
-
-// kept is a row as it was last published, nil where it was not kept.
-func (p *pass) kept(id string, hash Hash) *Row {
-	body, err := p.cp.Index.Body(id)
-	if err != nil || body == nil {
-		return nil
-	}
-	return &Row{ID: id, JSON: body, Hash: hash}
-}
-
 // finish ends a complete poll: the sweep, then the token, with the last of the deletions and in a snapshot the end
 // marker.
 func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
@@ -370,73 +298,6 @@ func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
 		return err
 	}
 	return p.lane.flush()
-}
-
-// sweep deletes what the listing of this very pass does not show. The last transaction is left open.
-func (p *pass) sweep(ctx context.Context) (*builder, error) {
-	gone, err := p.absent(ctx)
-	if err != nil {
-		return nil, err
-	}
-	b := p.begin()
-	for i, id := range gone {
-		v := p.view(id)
-		if err := b.add(id, v, diffGone(v)); err != nil {
-			return nil, err
-		}
-		if (i+1)%sweepPage == 0 || b.full() {
-			if err := p.submit(ctx, b); err != nil {
-				return nil, err
-			}
-			b = p.begin()
-		}
-	}
-	return b, p.keep(b)
-}
-
-// absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
-func (p *pass) absent(ctx context.Context) ([]string, error) {
-	if err := p.lane.flush(); err != nil {
-		return nil, err
-	}
-	var missing []string
-	for id := range p.cp.Index.Resources() {
-		if _, ok := p.seen[id]; !ok {
-			missing = append(missing, id)
-		}
-	}
-	slices.Sort(missing)
-	if p.cp.Stream.Kind == Calendars { // decided by the account, once the collection's own streams are empty
-		p.home.missing = missing
-		return slices.DeleteFunc(slices.Clone(missing), func(id string) bool { return !p.departed(id) }), nil
-	}
-	for part := range slices.Chunk(missing, lookPage) {
-		there, err := p.account.Look(ctx, p.cp.Stream, part)
-		if err != nil {
-			return nil, fmt.Errorf("looking at what the listing of %s left out: %w", p.cp.Stream, err)
-		}
-		if len(there) != len(part) {
-			return nil, fmt.Errorf("looking at what the listing of %s left out: %d answers for %d", p.cp.Stream, len(there), len(part))
-		}
-		if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
-			return nil, fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, part[i])
-		}
-	}
-	return missing, nil
-}
-
-// keep carries the rows of collections that are missing, but not yet known to be gone, into a new epoch.
-func (p *pass) keep(b *builder) error {
-	for _, id := range p.home.missing {
-		if !p.snap || p.departed(id) {
-			continue
-		}
-		v := p.view(id)
-		if err := b.add(id, v, diffUnread(v, false, nil, p.kept)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // submit hands the transaction to the lane, if there is anything in it.
