@@ -59,15 +59,16 @@ func (c *Config) decode(data []byte, lookup func(string) (string, bool)) Faults 
 	d.value(root, reflect.ValueOf(c).Elem(), "", "")
 	c.lines, c.written = d.lines, d.written
 	c.complete()
+	faults := d.faults
 	for _, f := range c.faults() {
 		if !covered(d.faults, f.Key) {
-			d.faults = append(d.faults, f)
+			faults = append(faults, f)
 		}
 	}
-	return d.faults
+	return faults
 }
 
-// covered says that key, or what it stands in, or what stands in it, has a fault already: what it lacks is then a
+// covered says that key, or what it stands in, or what stands in it, could not be read: what it lacks is then a
 // consequence.
 func covered(faults Faults, key string) bool {
 	for _, f := range faults {
