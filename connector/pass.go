@@ -8,14 +8,6 @@ import (
 	"time"
 )
 
-// sweepPage is how many resources' deletions one transaction holds, and sweepBytes about how many bytes of records;
-// lookPage how many are looked at in one request.
-const (
-	sweepPage  = 500
-	sweepBytes = 4 << 20
-	lookPage   = 100
-)
-
 // giveUpAfter is how many passes one refused body holds up its stream; trustAfter how many comparisons in a row that
 // found nothing it takes until a suspect delta is believed.
 const (

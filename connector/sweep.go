@@ -6,6 +6,14 @@ import (
 	"slices"
 )
 
+// sweepPage is how many resources' deletions one transaction holds, and sweepBytes about how many bytes of records;
+// lookPage how many are looked at in one request.
+const (
+	sweepPage  = 500
+	sweepBytes = 4 << 20
+	lookPage   = 100
+)
+
 // sweep deletes what the listing of this very pass does not show. The last transaction is left open.
 func (p *pass) sweep(ctx context.Context) (*builder, error) {
 	gone, err := p.absent(ctx)
