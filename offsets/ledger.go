@@ -104,7 +104,7 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 	l.mu.Lock()
 	l.doubt = nil
 	l.mu.Unlock()
-	l.log.Debug("loaded", "partition", l.cfg.Partition, "streams", len(all), "offsets", ends[0], "state", ends[1])
+	l.log.Debug("loaded", "streams", len(all), "offsets", ends[0], "state", ends[1])
 	return all, nil
 }
 

@@ -138,10 +138,10 @@ func (c collectionView) followed() string {
 }
 
 func (c collectionView) committed() string {
-	if c.Phase == "" {
+	if c.Rows == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s, epoch %d, %s", c.Phase, c.Epoch, count(int(c.Rows), "row"))
+	return fmt.Sprintf("%s, epoch %d, %s", c.Phase, c.Epoch, count(int(*c.Rows), "row"))
 }
 
 func orDash(text string) string {

@@ -43,7 +43,7 @@ type collectionView struct {
 	Note       string          `json:"note,omitempty"`
 	Phase      connector.Phase `json:"phase,omitempty"`
 	Epoch      int64           `json:"epoch,omitempty"`
-	Rows       int64           `json:"rows,omitempty"`
+	Rows       *int64          `json:"rows,omitempty"` // nil where nothing is committed
 }
 
 // describeAll asks every account's server what it has. An account that fails says so in its Error.
@@ -140,7 +140,7 @@ func (v *accountView) addEntry(e offsets.Entry) {
 
 func (c *collectionView) addState(e offsets.Entry) {
 	if e.State != nil {
-		c.Phase, c.Epoch, c.Rows = e.State.Phase, e.State.Epoch, e.State.Rows
+		c.Phase, c.Epoch, c.Rows = e.State.Phase, e.State.Epoch, &e.State.Rows
 	}
 }
 

@@ -44,11 +44,11 @@ func (ps properties) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		name, err := json.Marshal(p.name)
+		name, err := encode(p.name)
 		if err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(p.schema)
+		value, err := encode(p.schema)
 		if err != nil {
 			return nil, err
 		}
@@ -58,12 +58,23 @@ func (ps properties) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// encode is json.Marshal that leaves <, > and & as people write them.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // Schema is the configuration's JSON Schema (2020-12), indented. It has every key, those of later versions too.
 func Schema() ([]byte, error) {
 	root := describe(reflect.ValueOf(Default()).Elem(), "")
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "calcdc configuration"
-	b, err := json.Marshal(root)
+	b, err := encode(root)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the schema: %w", err)
 	}
