@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -127,7 +128,8 @@ func (h *household) unlisted(missing []string, listed map[string]bool) []string 
 
 // look asks directly for collections that the home does not list (Invariant 3), and has emptied those that are gone.
 func (h *household) look(ctx context.Context, unlisted []string) error {
-	var ask, undecided []string
+	var ask []string
+	var failed error
 	for _, id := range unlisted {
 		if h.removing(id) {
 			h.follower(ctx, id).vanish() // decided before: a removal cut short goes on
@@ -138,25 +140,22 @@ func (h *household) look(ctx context.Context, unlisted []string) error {
 	}
 	for part := range slices.Chunk(ask, lookPage) {
 		there, err := h.account.Look(ctx, h.calendars.cp.Stream, part)
+		if err == nil && len(there) != len(part) {
+			err = fmt.Errorf("%d answers for %d", len(there), len(part))
+		}
 		if err != nil {
-			return fmt.Errorf("looking for collections that the home does not list: %w", err)
+			failed = cmp.Or(failed, fmt.Errorf("looking for collections that the home does not list: %w", err))
 		}
 		if len(there) != len(part) {
-			return fmt.Errorf("looking for collections that the home does not list: %d answers for %d", len(there), len(part))
+			return failed
 		}
 		for i, id := range part {
-			if there[i] == Failed {
-				undecided = append(undecided, id)
-			}
 			if h.gone(id, there[i]) {
 				h.follower(ctx, id).vanish()
 			}
 		}
 	}
-	if len(undecided) > 0 {
-		return fmt.Errorf("the home does not list %d collections and whether they are gone cannot be told, the first: %s", len(undecided), undecided[0])
-	}
-	return nil
+	return failed
 }
 
 // removing tells whether the collection's removal has begun, in this run or an earlier one.

@@ -24,7 +24,8 @@ type Account interface {
 
 	// Look asks directly for what a listing did not show (Invariant 3): resources of an events stream, at most
 	// 100 ids, or collections of a calendars stream. The answer has one Presence for each id: for members Gone or Read
-	// (still there), for collections also Forbidden, and Failed where it could not be told.
+	// (still there), for collections also Forbidden, and Failed where it could not be told: then the error says why,
+	// beside an answer that holds for the others.
 	Look(ctx context.Context, s Stream, ids []string) ([]Presence, error)
 }
 

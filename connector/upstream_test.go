@@ -253,13 +253,16 @@ func (u *upstream) Look(_ context.Context, s Stream, ids []string) ([]Presence, 
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	out := make([]Presence, len(ids))
+	var failed error
 	for i, id := range ids {
 		out[i] = Gone
 		if s.Kind == Calendars {
 			if _, ok := u.collections[id]; ok {
 				out[i] = Read
 			} else if p, ok := u.lookAs[id]; ok {
-				out[i] = p
+				if out[i] = p; p == Failed {
+					failed = errLost
+				}
 			}
 			continue
 		}
@@ -269,7 +272,7 @@ func (u *upstream) Look(_ context.Context, s Stream, ids []string) ([]Presence, 
 			}
 		}
 	}
-	return out, nil
+	return out, failed
 }
 
 func memRows(s Stream, id string, m memMember) []Row {

@@ -1,6 +1,7 @@
 package caldav
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,13 +24,14 @@ func (a *Account) Look(ctx context.Context, s connector.Stream, ids []string) ([
 		all, err = a.lookAtMembers(ctx, a.place(s.Collection), ids)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("looking for what %s did not show: %w", s, err)
+		return all, fmt.Errorf("looking for what %s did not show: %w", s, err)
 	}
 	return all, nil
 }
 
 func (a *Account) lookAtCollections(ctx context.Context, ids []string) ([]connector.Presence, error) {
 	all := make([]connector.Presence, len(ids))
+	var failed error
 	for i, id := range ids {
 		props, err := a.self(ctx, a.place(id), "d:resourcetype")
 		var e *Error
@@ -38,16 +40,20 @@ func (a *Account) lookAtCollections(ctx context.Context, ids []string) ([]connec
 			all[i] = connector.Gone
 		case errors.As(err, &e) && e.Status == http.StatusForbidden:
 			all[i] = connector.Forbidden
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case err != nil: // decides nothing about this one, and holds up no other
-			a.log.Warn("looking for a collection that the home does not list", "collection", id, "error", err)
-			all[i] = connector.Failed
+		case ownTrouble(e):
+			all[i], failed = connector.Failed, cmp.Or(failed, err)
+		case err != nil:
+			return nil, err
 		default:
 			all[i] = stillCalendar(props)
 		}
 	}
-	return all, nil
+	return all, failed
+}
+
+// ownTrouble tells an error that is the collection's own and decides nothing about the others.
+func ownTrouble(e *Error) bool {
+	return e != nil && e.Status >= 400 && e.Status != http.StatusUnauthorized && e.Status != http.StatusTooManyRequests
 }
 
 // stillCalendar: what stands at a calendar's address now may be something else; then the calendar is gone.
