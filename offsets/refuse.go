@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -23,7 +26,10 @@ const keyFormat = "json"
 func (l *Ledger) checkpoints(ctx context.Context) (map[connector.Stream]*connector.Checkpoint, error) {
 	l.fold.mu.Lock()
 	defer l.fold.mu.Unlock()
-	ends := newEnds(l)
+	ends, err := lookAtEnds(ctx, l)
+	if err != nil {
+		return nil, err
+	}
 	all := make(map[connector.Stream]*connector.Checkpoint, len(l.fold.streams))
 	for s, st := range l.fold.streams {
 		if !st.known() {
@@ -31,10 +37,7 @@ func (l *Ledger) checkpoints(ctx context.Context) (map[connector.Stream]*connect
 		}
 		st.refused = st.refuse(s)
 		if st.refused == nil {
-			var err error
-			if st.refused, err = ends.refuse(ctx, s, st); err != nil {
-				return nil, err
-			}
+			st.refused = ends.refuse(s, st)
 		}
 		all[s] = st.checkpoint(s)
 	}
@@ -84,11 +87,30 @@ type topicPartition struct {
 	partition int32
 }
 
-// ends asks for the ends of data partitions, once for each.
+// looksAtOnce bounds how many partitions are asked for their ends beside one another. A topic that is missing takes
+// seconds to be believed: one partition after the other, the owner of a moment (Reset) would be fenced meanwhile.
+const looksAtOnce = 16
+
+// ends are the ends of data partitions.
 type ends struct {
-	l     *Ledger
-	need  map[topicPartition]int64 // what the longest memory of them says
+	l    *Ledger
+	need map[topicPartition]int64 // what the longest memory of them says
+
+	mu    sync.Mutex
 	known map[topicPartition]int64 // -1: the topic does not exist
+}
+
+// lookAtEnds asks for the end of every partition to which something was published.
+func lookAtEnds(ctx context.Context, l *Ledger) (*ends, error) {
+	e := newEnds(l)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(looksAtOnce)
+	for tp, need := range e.need {
+		if need > 0 {
+			g.Go(func() error { return e.find(ctx, tp, need) })
+		}
+	}
+	return e, g.Wait()
 }
 
 func newEnds(l *Ledger) *ends {
@@ -105,33 +127,41 @@ func newEnds(l *Ledger) *ends {
 	return e
 }
 
-// refuse tells whether the stream's data topic still holds what was published.
-func (e *ends) refuse(ctx context.Context, s connector.Stream, st *stream) (refused, err error) {
-	if st.dataEnd == 0 {
-		return nil, nil
-	}
-	tp := topicPartition{e.l.cfg.DataTopic(s), st.state.Partition}
-	end, ok := e.known[tp]
-	for look := 0; !ok && look < looksAtEnd; look++ {
+// find looks at a partition until it is as long as it has to be, or surely is not.
+func (e *ends) find(ctx context.Context, tp topicPartition, need int64) error {
+	var end int64
+	for look := 0; look < looksAtEnd; look++ {
 		if look > 0 && !sleep(ctx, lookPause) {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
+		var err error
 		if end, err = e.look(ctx, tp); err != nil {
-			return nil, fmt.Errorf("looking at the end of %s partition %d: %w", tp.topic, tp.partition, err)
+			return fmt.Errorf("looking at the end of %s partition %d: %w", tp.topic, tp.partition, err)
 		}
-		if end < 0 || end >= e.need[tp] {
+		if end < 0 || end >= need {
 			break
 		}
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.known[tp] = end
-	switch {
+	return nil
+}
+
+// refuse tells whether the stream's data topic still holds what was published.
+func (e *ends) refuse(s connector.Stream, st *stream) error {
+	if st.dataEnd == 0 {
+		return nil
+	}
+	tp := topicPartition{e.l.cfg.DataTopic(s), st.state.Partition}
+	switch end := e.known[tp]; {
 	case end < 0:
-		return &RefusalError{s, "its data topic " + tp.topic + " no longer exists", dataHint, connector.TopicLost}, nil
+		return &RefusalError{s, "its data topic " + tp.topic + " no longer exists", dataHint, connector.TopicLost}
 	case end < st.dataEnd:
 		return &RefusalError{s, fmt.Sprintf("its data topic %s, partition %d, ends at %d, but was %d long: it was deleted and made anew, or cut",
-			tp.topic, tp.partition, end, st.dataEnd), dataHint, connector.TopicLost}, nil
+			tp.topic, tp.partition, end, st.dataEnd), dataHint, connector.TopicLost}
 	}
-	return nil, nil
+	return nil
 }
 
 const dataHint = "run calcdc offsets reset for this stream: all its rows are published again in the next epoch"

@@ -263,6 +263,9 @@ func reset(ctx context.Context, c *config.Config, chosen selection, remove bool,
 	if len(byPartition) == 0 {
 		return nil, errors.New("no stream matches; calcdc offsets list shows them")
 	}
+	if err := ensureDataTopics(ctx, c, client, entries); err != nil {
+		return nil, err
+	}
 	var done []connector.Stream
 	for _, p := range slices.Sorted(maps.Keys(byPartition)) {
 		if err := act(ctx, c, client, p, byPartition[p], log); err != nil {
@@ -271,6 +274,18 @@ func reset(ctx context.Context, c *config.Config, chosen selection, remove bool,
 		done = append(done, byPartition[p]...)
 	}
 	return done, nil
+}
+
+// ensureDataTopics creates the data topics of entries that are missing, before anyone is fenced: what is reset will be
+// published there again, also by a calcdc that has been running since before its topic was deleted.
+func ensureDataTopics(ctx context.Context, c *config.Config, client *kafka.Client, entries []offsets.Entry) error {
+	topics := newDataTopics(c, client)
+	for _, e := range entries {
+		if _, err := topics.Partitions(ctx, connectorConfig(c).DataTopic(e.Stream)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // byOwner groups streams by the partition that their account maps to.
