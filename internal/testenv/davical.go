@@ -115,7 +115,7 @@ func (s *davical) startDatabase(ctx context.Context) error {
 	}
 	serve := s.asPostgres(filepath.Join(s.bin, "postgres"), "-D", data, "-k", s.Socket, "-c", "listen_addresses=",
 		"-c", "unix_socket_permissions=0777", "-c", "fsync=off", "-c", "synchronous_commit=off",
-		"-c", "full_page_writes=off", "-c", "max_connections=60")
+		"-c", "full_page_writes=off", "-c", "max_connections=100")
 	serve.stop = syscall.SIGINT
 	var err error
 	if s.database, err = startProcess("postgres", s.Dir, serve); err != nil {
