@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Compare returns every difference between what the fold holds of an account and what its server lists.
+// Compare returns every difference between what the fold holds of an account and what its server lists, and what the server lists
+// and is in a snapshot that has not ended. (That of a collection that has gone meanwhile never ends: its removal has no marker.)
 func Compare(f *Fold, source, account string, server map[string]Collection) []string {
 	c := comparison{source: source, account: account}
 	c.calendars(f.rows(Stream{Source: source, Account: account, Kind: "calendars"}), server)
@@ -15,8 +16,13 @@ func Compare(f *Fold, source, account string, server map[string]Collection) []st
 	}
 	for k, s := range f.Streams {
 		mine := k.Kind == "events" && k.Source == source && k.Account == account
-		if _, exists := server[k.Collection]; mine && !exists && len(s.Rows) > 0 {
+		_, exists := server[k.Collection]
+		if mine && !exists && len(s.Rows) > 0 {
 			c.differ("%s is gone, and %d of its rows are left", k.Collection, len(s.Rows))
+		}
+		home := k.Kind == "calendars" && k.Source == source && k.Account == account
+		if s.InSnapshot() && (home || mine && exists) {
+			c.differ("%v: the snapshot has not ended", k)
 		}
 	}
 	slices.Sort(c.found)

@@ -138,12 +138,17 @@ func TestCompare(t *testing.T) {
 	if found := Compare(f, "work", "alice", server); len(found) > 0 {
 		t.Errorf("equal, and found %q", found)
 	}
+	f.Streams[Stream{"work", "alice", "/left/", "events"}] = &State{snapshot: true} // went in the middle of its snapshot
+	if found := Compare(f, "work", "alice", server); len(found) > 0 {
+		t.Errorf("a snapshot of what has gone: %q", found)
+	}
+	f.Streams[Stream{"work", "alice", "/a/", "events"}].snapshot = true
 	rows["x%231.ics"]["raw"] = series + " "
 	rows["gone.ics"] = Row{}
 	delete(rows, "x%231.ics#20260602T080000Z")
 	f.Streams[Stream{"work", "alice", "/b/", "events"}] = &State{Rows: map[string]Row{"y": {}}}
 	found := strings.Join(Compare(f, "work", "alice", server), "\n")
-	for _, want := range []string{"raw differs", "gone.ics has a row and is not on the server", "#20260602T080000Z has no row", "/b/ is gone, and 1"} {
+	for _, want := range []string{"raw differs", "gone.ics has a row and is not on the server", "#20260602T080000Z has no row", "/b/ is gone, and 1", "/a/ events}: the snapshot has not ended"} {
 		if !strings.Contains(found, want) {
 			t.Errorf("found %s, want %q", found, want)
 		}
