@@ -33,16 +33,16 @@ quick: ## the tests that need Go alone
 	$(GO) test ./...
 
 test: quick ## everything: the quick tests, then those on a real Kafka and real CalDAV servers
-	$(TESTSERVERS) -optional -- $(GO) test -count=1 -parallel 6 -timeout 20m -tags integration $(INTEGRATION)
+	$(TESTSERVERS) -optional -- $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m -tags integration $(INTEGRATION)
 
 race: ## the quick tests under the race detector
 	$(GO) test -race ./...
 
 integration: ## the tests on real servers alone; RUN=pattern chooses
-	$(TESTSERVERS) -- $(GO) test -count=1 -parallel 6 -timeout 20m -tags integration $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
+	$(TESTSERVERS) -- $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m -tags integration $(if $(RUN),-v -run '$(RUN)') $(INTEGRATION)
 
 integration-race: ## the same with the race detector in the tests and in calcdc itself
-	CALCDC_TEST_RACE=1 $(TESTSERVERS) -- $(GO) test -race -count=1 -parallel 6 -timeout 30m -tags integration $(INTEGRATION)
+	CALCDC_TEST_RACE=1 $(TESTSERVERS) -- $(GO) test -race -count=1 -p 1 -parallel 4 -timeout 30m -tags integration $(INTEGRATION)
 
 fuzz: ## each fuzz target for $(FUZZTIME)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \

@@ -141,8 +141,8 @@ func (m *middle) fire(s shot) {
 	if held != nil {
 		select {
 		case <-held:
-		case <-time.After(30 * time.Second):
-			m.t.Fatalf("%s: nothing was to be held within 30 s\n%s", name, m.in.tail())
+		case <-time.After(90 * time.Second):
+			m.t.Fatalf("%s: nothing was to be held within 90 s\n%s", name, m.in.tail())
 		}
 	}
 	m.await(name, s)
@@ -170,7 +170,7 @@ func (m *middle) await(name string, s shot) {
 			return
 		}
 		if time.Since(begin) > 30*time.Second {
-			m.t.Fatalf("%s: not there within 30 s: %+v\n%s", name, m.now().Ops, m.in.tail())
+			m.t.Fatalf("%s: not there within 90 s: %+v\n%s", name, m.now().Ops, m.in.tail())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -339,13 +339,13 @@ func (m *middle) delta() {
 	}
 }
 
-// reset: a dead token with more than a thousand deletions in the gap.
+// reset: a dead token with more deletions in the gap than wait for one commit, so that the sweep takes several.
 func (m *middle) reset() {
 	p := m.begin()
-	for range 1600 {
+	for range 3000 {
 		m.cal.create()
 	}
-	for _, name := range m.cal.some(m.rng, 1200, func(string) bool { return true }) {
+	for _, name := range m.cal.some(m.rng, 2600, func(string) bool { return true }) {
 		m.cal.remove(name)
 	}
 	for _, name := range m.cal.some(m.rng, 100, func(string) bool { return true }) {

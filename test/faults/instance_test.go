@@ -22,7 +22,7 @@ import (
 )
 
 // settleTime is enough for a busy machine and the longest wait between two attempts.
-const settleTime = 100 * time.Second
+const settleTime = 4 * time.Minute
 
 // upstream is one source of a configuration: some users of a calendar server.
 type upstream struct {
