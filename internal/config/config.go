@@ -28,7 +28,7 @@ type Config struct {
 // Kafka is the cluster.
 type Kafka struct {
 	Brokers     []string `yaml:"brokers" doc:"Required. Brokers to start from, as host:port."`
-	TopicPrefix string   `yaml:"topic_prefix" doc:"Data topics are <topic_prefix>.<source>.events and .calendars. The default is the name."`
+	TopicPrefix string   `yaml:"topic_prefix" doc:"Data topics are <topic_prefix>.<source>.<stream>, e.g. cal.work.events. The default is the name."`
 	Compression string   `yaml:"compression" enum:"none,gzip,snappy,lz4,zstd" doc:"Codec of everything that calcdc writes. Flink ships no zstd."`
 	Topics      Topics   `yaml:"topics" doc:"Settings of the topics that calcdc creates. Topics that exist are used as they are."`
 	TLS         KafkaTLS `yaml:"tls" doc:"TLS to the brokers."`
@@ -91,7 +91,7 @@ type Source struct {
 	ReconcileInterval time.Duration `yaml:"reconcile_interval" doc:"How often everything is compared, for servers that forget silently; 0 turns it off."`
 	Collections       Collections   `yaml:"collections" doc:"Which collections to follow, by globs on their id or display name; * crosses /."`
 	CalDAV            *CalDAV       `yaml:"caldav" doc:"A CalDAV service (this, or google)."`
-	Google            *Google       `yaml:"google" later:"Google sources" doc:"Google Calendar (this, or caldav)."`
+	Google            *Google       `yaml:"google" doc:"Google Calendar (this, or caldav)."`
 }
 
 // CalDAV is a CalDAV service.
@@ -115,15 +115,6 @@ type Account struct {
 type CalDAVTLS struct {
 	CAFile             string `yaml:"ca_file" doc:"PEM file with the authorities to trust beside the system's. Relative paths start at the configuration file's folder."`
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" doc:"Trust any certificate. Whoever is between reads passwords: for tests only."`
-}
-
-// Google is a Google set-up. Nothing of it is in this version.
-type Google struct {
-	Endpoint        string   `yaml:"endpoint" doc:"The API's base URL."`
-	CredentialsFile string   `yaml:"credentials_file" doc:"Service account or authorised user; empty: Application Default Credentials."`
-	Subjects        []string `yaml:"subjects" doc:"Users to act for (domain-wide delegation); none: the credentials' own account."`
-	AccessToken     Secret   `yaml:"access_token" doc:"A fixed bearer token instead of credentials, for emulators."`
-	Streams         []string `yaml:"streams" enum:"events,calendars,acl,settings" doc:"What to follow."`
 }
 
 // Default is the configuration of a file that says nothing. It is not valid: it names no broker and no source.
@@ -156,14 +147,8 @@ func DefaultSource() Source {
 // DefaultCalDAV is a CalDAV service that says nothing.
 func DefaultCalDAV() CalDAV { return CalDAV{Components: []string{"VEVENT"}, Concurrency: 8} }
 
-func defaultGoogle() Google {
-	return Google{Endpoint: "https://www.googleapis.com/calendar/v3/",
-		Streams: []string{"events", "calendars", "acl", "settings"}}
-}
-
 // defaulter is a struct that has defaults wherever it occurs.
 type defaulter interface{ setDefaults() }
 
 func (s *Source) setDefaults() { *s = DefaultSource() }
 func (c *CalDAV) setDefaults() { *c = DefaultCalDAV() }
-func (g *Google) setDefaults() { *g = defaultGoogle() }

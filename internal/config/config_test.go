@@ -201,11 +201,13 @@ func TestLoadReportsWhatCannotBeRead(t *testing.T) {
 // TestSamples loads every file of configs/ and validates it against the schema.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob("../../configs/*.yaml")
-	if err != nil || len(files) < 8 {
+	if err != nil || len(files) < 16 {
 		t.Fatalf("samples: %v, %v", files, err)
 	}
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "nextcloud-app-password"), "secret\n")
+	writeFile(t, filepath.Join(dir, "calcdc-key.json"), `{"type": "service_account"}`)
+	writeFile(t, filepath.Join(dir, "application_default_credentials.json"), `{"type": "authorized_user"}`)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			data, err := os.ReadFile(file)
@@ -237,21 +239,24 @@ func TestFullSampleHasEveryDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key := range schemaKeys(t) {
-		if strings.Contains(key, "google") {
-			continue
-		}
-		if _, ok := c.lines[key]; !ok && key != "sources[0].caldav.accounts[0].token" {
+		_, ok := c.lines[key]
+		_, second := c.lines[strings.Replace(key, "sources[0]", "sources[1]", 1)]
+		if !ok && !second && key != "sources[0].caldav.accounts[0].token" && !strings.HasSuffix(key, "[0]") {
 			t.Errorf("configs/full.yaml lacks %s", key)
 		}
 	}
 	want, source, dav := Default(), DefaultSource(), DefaultCalDAV()
+	team, google, domain := DefaultSource(), DefaultGoogle(), DefaultGoogleDomain()
+	team.Name, team.Google, google.Domain, domain.Admin = "team", &google, &domain, "admin@example.org"
+	google.Subjects, google.EventTypes = []string{}, []string{}
+	google.PrivateExtendedProperties, google.SharedExtendedProperties = []string{}, []string{}
 	want.Name, want.Kafka.TopicPrefix, want.Kafka.Brokers = "team-cal", "team-cal", []string{"127.0.0.1:9092"}
 	source.Name, source.Collections.Exclude, source.CalDAV = "work", []string{}, &dav
 	dav.URL, dav.Accounts = c.Sources[0].CalDAV.URL, c.Sources[0].CalDAV.Accounts
-	want.Sources, want.dir, want.lines = []Source{source}, c.dir, c.lines
+	want.Sources, want.dir, want.lines = []Source{source, team}, c.dir, c.lines
 	want.written = c.written
 	if !reflect.DeepEqual(c, want) {
-		t.Errorf("got  %+v\nwant %+v\n%+v\n%+v", c, want, c.Sources[0].CalDAV, want.Sources[0].CalDAV)
+		t.Errorf("got  %+v\nwant %+v\n%+v\n%+v\n%+v\n%+v", c, want, c.Sources[0].CalDAV, want.Sources[0].CalDAV, c.Sources[1].Google, want.Sources[1].Google)
 	}
 }
 

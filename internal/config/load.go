@@ -92,16 +92,21 @@ func (c *Config) complete() {
 	c.Kafka.TLS.CAFile = inDir(c.dir, c.Kafka.TLS.CAFile)
 	c.Kafka.TLS.CertFile = inDir(c.dir, c.Kafka.TLS.CertFile)
 	c.Kafka.TLS.KeyFile = inDir(c.dir, c.Kafka.TLS.KeyFile)
-	for i := range c.Sources {
-		dav := c.Sources[i].CalDAV
-		if dav == nil {
-			continue
+	for _, s := range c.Sources {
+		if s.CalDAV != nil {
+			s.CalDAV.complete(c.dir)
 		}
-		dav.TLS.CAFile = inDir(c.dir, dav.TLS.CAFile)
-		for j := range dav.Accounts {
-			if a := &dav.Accounts[j]; a.Name == "" {
-				a.Name = a.Username
-			}
+		if s.Google != nil {
+			s.Google.complete(c.dir)
+		}
+	}
+}
+
+func (dav *CalDAV) complete(dir string) {
+	dav.TLS.CAFile = inDir(dir, dav.TLS.CAFile)
+	for j := range dav.Accounts {
+		if a := &dav.Accounts[j]; a.Name == "" {
+			a.Name = a.Username
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (k *checker) quote(key, value string) string {
 
 // fail reports key, on its line or that of the nearest key around it.
 func (k *checker) fail(key, format string, args ...any) {
+	if len(k.faults) >= maxFaults {
+		return
+	}
 	line := 0
 	for at := key; at != "" && line == 0; {
 		line = k.lines[at]
@@ -178,7 +181,7 @@ func (k *checker) listen(address string) {
 
 func (k *checker) sources(c *Config) {
 	if len(c.Sources) == 0 {
-		k.fail("sources", "required; name at least one, with caldav: {url: …, accounts: […]}")
+		k.fail("sources", "required; name at least one, with caldav: {url: …, accounts: […]}, or google: {…}")
 	}
 	seen := map[string]string{}
 	for i, s := range c.Sources {
@@ -204,13 +207,20 @@ func (k *checker) source(key string, s Source) {
 	if len(s.Collections.Include) == 0 {
 		k.fail(key+".collections.include", `is empty, so nothing would be followed; write ["*"] for all`)
 	}
-	switch {
-	case s.CalDAV == nil && s.Google == nil:
-		if _, given := k.lines[key+".google"]; !given {
-			k.fail(key, "says not what it is; add caldav: {url: …, accounts: […]}")
-		}
-	case s.CalDAV != nil:
+	if s.CalDAV != nil {
 		k.caldav(key+".caldav", *s.CalDAV)
+	}
+	if s.Google != nil {
+		k.google(key+".google", s)
+	}
+	_, emptyGoogle := k.lines[key+".google"]
+	switch {
+	case s.CalDAV != nil && s.Google != nil:
+		k.fail(key+".google", "stands beside caldav; a source is one of them: make two sources, each with a name")
+	case s.CalDAV == nil && s.Google == nil && emptyGoogle:
+		k.fail(key+".google", "is empty; write google: {} for the Application Default Credentials' own account")
+	case s.CalDAV == nil && s.Google == nil:
+		k.fail(key, "says not what it is; add caldav: {url: …, accounts: […]}, or google: {…}")
 	}
 }
 
