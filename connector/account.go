@@ -17,30 +17,39 @@ const (
 	goneAfter403   = time.Hour
 )
 
-// household follows one account: its calendars stream, which is the one cheap question of a poll, and a follower for
-// each collection.
+// household follows one account: its calendars stream, which says what else there is to follow, and a follower for each
+// other stream.
 type household struct {
 	owner     *owner
 	source    *Source
 	account   Account
 	calendars *task
-	followers map[string]*follower // by collection
+	followers map[Stream]*follower
+	own       slots
 	wg        sync.WaitGroup
 
 	absent    map[string]int       // looks in a row that found the collection gone
 	forbidden map[string]time.Time // since when looks find it forbidden
+	leaving   map[string]bool      // collections that are known to be gone
 }
 
 func newHousehold(o *owner, s *Source, a Account) *household {
 	h := &household{
-		owner: o, source: s, account: a, followers: map[string]*follower{},
-		absent: map[string]int{}, forbidden: map[string]time.Time{},
+		owner: o, source: s, account: a, followers: map[Stream]*follower{}, own: newSlots(s.passesPerAccount()),
+		absent: map[string]int{}, forbidden: map[string]time.Time{}, leaving: map[string]bool{},
 	}
-	home := Stream{Source: s.Name, Account: a.Name(), Kind: Calendars}
-	h.calendars = newTask(o, s, a, o.ledger.Open(home))
-	h.calendars.departed = h.departed
+	h.calendars = newTask(o, s, a, o.ledger.Open(h.stream("", Calendars)))
+	h.calendars.home.departed = h.departed
 	return h
 }
+
+// stream is one of the account's.
+func (h *household) stream(collection string, k Kind) Stream {
+	return Stream{Source: h.source.Name, Account: h.account.Name(), Collection: collection, Kind: k}
+}
+
+// perCollection are the kinds of stream that a collection can have.
+var perCollection = []Kind{Events, ACL}
 
 // run polls the account until ctx ends; it returns once its followers have. The first poll comes at once, the others
 // at the interval with some jitter and from a moment of chance, so that accounts do not keep step.
@@ -75,50 +84,79 @@ func (h *household) run(ctx context.Context) {
 
 // poll asks which collections there are and which have moved.
 func (h *household) poll(ctx context.Context) error {
-	hash, err := h.account.Connect(ctx)
-	if err != nil {
+	if err := h.account.Connect(ctx); err != nil {
 		return fmt.Errorf("connecting to %s/%s: %w", h.source.Name, h.account.Name(), err)
 	}
-	h.calendars.configHash = hash
-	found, err := h.calendars.pass(ctx)
-	if err != nil {
+	if h.source.follows(Settings) {
+		h.follower(ctx, h.stream("", Settings)).show(Hint{}, h.account.ConfigHash(Settings))
+	}
+	h.calendars.configHash = h.account.ConfigHash(Calendars)
+	if err := h.calendars.pass(ctx); err != nil {
 		return err
 	}
-	listed := map[string]bool{}
-	for _, res := range found.listed {
-		listed[res.ID] = true
-		delete(h.absent, res.ID)
-		delete(h.forbidden, res.ID)
+	for id, res := range h.calendars.home.listed {
+		delete(h.absent, id)
+		delete(h.forbidden, id)
+		delete(h.leaving, id)
 		if res.Presence == Read {
-			h.follower(ctx, res.ID).show(res.Hint, hash)
+			h.show(ctx, res)
 		}
 	}
-	return h.look(ctx, h.unlisted(found.missing, listed))
+	return h.look(ctx, h.unlisted())
 }
 
-// follower is the collection's; it starts running when it is first asked for.
-func (h *household) follower(ctx context.Context, collection string) *follower {
-	f, ok := h.followers[collection]
+// show tells the followers of a collection's streams what the home says of it. A stream that it no longer has, as the
+// acl of a calendar whose owner the account is no more, is emptied.
+func (h *household) show(ctx context.Context, res Resource) {
+	has := res.Streams
+	if has == nil {
+		has = []Kind{Events}
+	}
+	for _, k := range perCollection {
+		s := h.stream(res.ID, k)
+		switch {
+		case !h.source.follows(k):
+		case slices.Contains(has, k):
+			h.follower(ctx, s).show(res.Hint, h.account.ConfigHash(k))
+		case h.known(s):
+			h.follower(ctx, s).vanish()
+		}
+	}
+}
+
+// known tells whether there may be rows of the stream.
+func (h *household) known(s Stream) bool {
+	if _, ok := h.followers[s]; ok {
+		return true
+	}
+	cp := h.owner.loaded[s]
+	return cp != nil && cp.State != nil && cp.State.Phase != RemovedAll
+}
+
+// follower is the stream's; it starts running when it is first asked for.
+func (h *household) follower(ctx context.Context, s Stream) *follower {
+	f, ok := h.followers[s]
 	if !ok {
-		s := Stream{Source: h.source.Name, Account: h.account.Name(), Collection: collection, Kind: Events}
-		f = newFollower(newTask(h.owner, h.source, h.account, h.owner.ledger.Open(s)), h.owner.c.slots[h.source.Name])
-		h.followers[collection] = f
+		f = newFollower(newTask(h.owner, h.source, h.account, h.owner.ledger.Open(s)), h.own, h.owner.c.slots[h.source.Name])
+		h.followers[s] = f
 		h.wg.Go(func() { f.run(ctx) })
 	}
 	return f
 }
 
 // unlisted are the collections that are known, by their row or by the store alone, and not listed by the home.
-func (h *household) unlisted(missing []string, listed map[string]bool) []string {
-	all := slices.Clone(missing)
-	for s, cp := range h.owner.loaded {
-		mine := s.Source == h.source.Name && s.Account == h.account.Name() && s.Kind == Events
-		if mine && !listed[s.Collection] && cp.State != nil && cp.State.Phase != RemovedAll {
+func (h *household) unlisted() []string {
+	listed := h.calendars.home.listed
+	all := slices.Clone(h.calendars.home.missing)
+	for s := range h.owner.loaded {
+		_, there := listed[s.Collection]
+		mine := s.Source == h.source.Name && s.Account == h.account.Name() && slices.Contains(perCollection, s.Kind)
+		if mine && !there && h.source.follows(s.Kind) && h.known(s) {
 			all = append(all, s.Collection)
 		}
 	}
-	for collection, f := range h.followers {
-		if !listed[collection] {
+	for s, f := range h.followers {
+		if _, there := listed[s.Collection]; !there && s.Kind != Settings {
 			f.miss()
 		}
 	}
@@ -131,9 +169,8 @@ func (h *household) look(ctx context.Context, unlisted []string) error {
 	var ask []string
 	var failed error
 	for _, id := range unlisted {
-		if h.removing(id) {
-			h.follower(ctx, id).vanish() // decided before: a removal cut short goes on
-			h.absent[id] = goneAfterPolls
+		if h.leaving[id] || h.removing(id) {
+			h.vanish(ctx, id) // decided before: a removal cut short goes on
 		} else {
 			ask = append(ask, id)
 		}
@@ -151,21 +188,29 @@ func (h *household) look(ctx context.Context, unlisted []string) error {
 		}
 		for i, id := range part {
 			if h.gone(id, there[i]) {
-				h.follower(ctx, id).vanish()
+				h.vanish(ctx, id)
 			}
 		}
 	}
 	return failed
 }
 
-// removing tells whether the collection's removal has begun, in this run or an earlier one.
-func (h *household) removing(id string) bool {
-	if f, ok := h.followers[id]; ok && h.absent[id] >= goneAfterPolls {
-		return !f.isEmptied()
+// vanish has the streams of a collection emptied that is gone.
+func (h *household) vanish(ctx context.Context, id string) {
+	h.leaving[id] = true
+	for _, k := range perCollection {
+		if s := h.stream(id, k); h.source.follows(k) && h.known(s) {
+			h.follower(ctx, s).vanish()
+		}
 	}
-	cp := h.owner.loaded[Stream{Source: h.source.Name, Account: h.account.Name(), Collection: id, Kind: Events}]
-	_, known := h.followers[id]
-	return !known && cp != nil && cp.State != nil && cp.State.Phase == Removing
+}
+
+// removing tells whether an earlier run has begun to remove the collection. (The removal of its acl alone may have another reason.)
+func (h *household) removing(id string) bool {
+	s := h.stream(id, Events)
+	cp := h.owner.loaded[s]
+	_, running := h.followers[s]
+	return !running && cp != nil && cp.State != nil && cp.State.Phase == Removing
 }
 
 // gone weighs what a look found.
@@ -189,8 +234,15 @@ func (h *household) gone(id string, at Presence) bool {
 
 // departed tells whether nothing is left of the collection but its calendars row.
 func (h *household) departed(id string) bool {
-	f, ok := h.followers[id]
-	return ok && f.isEmptied()
+	if !h.leaving[id] {
+		return false
+	}
+	for _, k := range perCollection {
+		if f, ok := h.followers[h.stream(id, k)]; ok && !f.isEmptied() {
+			return false
+		}
+	}
+	return true
 }
 
 // sleep waits for d; it is false when ctx has ended.

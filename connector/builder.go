@@ -18,6 +18,7 @@ func (p *pass) begin() *builder {
 	b.tx.Stream = p.cp.Stream
 	b.state.Commit++
 	b.state.RowVersion, b.state.KeyFormat = RowVersion, "json"
+	b.state.Connector = p.source.Connector
 	if p.mark != nil {
 		b.state.Epoch++
 		b.state.Phase, b.state.Reason, b.state.Due, b.state.Partition = Snapshot, p.mark.Reason, "", p.partition

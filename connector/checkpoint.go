@@ -52,26 +52,28 @@ const (
 
 // StreamState is the record of a stream in <name>-state; it is never removed.
 type StreamState struct {
-	Epoch      int64  `json:"epoch"`         // the highest ever used
-	Phase      Phase  `json:"phase"`         //
-	Partition  int32  `json:"partition"`     // of the data topic, fixed for the stream's life
-	Commit     int64  `json:"commit"`        // rises by one with each transaction that has records
-	Resources  int64  `json:"resources"`     // how many the state holds
-	Rows       int64  `json:"rows"`          // how many the state holds
-	RowVersion int    `json:"row_version"`   // of the rows published last
-	KeyFormat  string `json:"key_format"`    // "json"; fixed for the stream's life
-	DataEnd    int64  `json:"data_end"`      // the data partition is at least this long
-	Compares   int64  `json:"compares"`      // full comparisons by schedule so far
-	Reason     string `json:"reason"`        // of the last snapshot
-	Due        string `json:"due,omitempty"` // reason of the reset that is to follow, where it is not that somebody asked
+	Epoch      int64  `json:"epoch"`               // the highest ever used
+	Phase      Phase  `json:"phase"`               //
+	Partition  int32  `json:"partition"`           // of the data topic, fixed for the stream's life
+	Commit     int64  `json:"commit"`              // rises by one with each transaction that has records
+	Resources  int64  `json:"resources"`           // how many the state holds
+	Rows       int64  `json:"rows"`                // how many the state holds
+	RowVersion int    `json:"row_version"`         // of the rows published last
+	KeyFormat  string `json:"key_format"`          // "json"; fixed for the stream's life
+	DataEnd    int64  `json:"data_end"`            // the data partition is at least this long
+	Compares   int64  `json:"compares"`            // full comparisons by schedule so far
+	Reason     string `json:"reason"`              // of the last snapshot
+	Due        string `json:"due,omitempty"`       // reason of the reset that is to follow, where it is not that somebody asked
+	Connector  string `json:"connector,omitempty"` // that published it last: "caldav", "google"
 }
 
 // ResourceState is what is known of a resource.
 type ResourceState struct {
 	ETag    string
-	Unknown bool  // its body could not be had since it was last reported
-	Hash    Hash  // of its bytes as last read
-	Epoch   int64 // of its last publication
+	Unknown bool   // its body could not be had since it was last reported
+	Hash    Hash   // of its bytes as last read
+	Epoch   int64  // of its last publication
+	Parent  string // id of the resource that it goes with; "" where there is none
 	Rows    []string
 }
 
@@ -85,6 +87,8 @@ type Index interface {
 	Body(id string) ([]byte, error)
 	// Resources runs over all in no particular order; it must not be held over a Commit.
 	Resources() iter.Seq2[string, ResourceState]
+	// Children are the ids, sorted, of the resources whose Parent is the given one.
+	Children(parent string) []string
 }
 
 // Checkpoint is everything committed about one stream.

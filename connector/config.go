@@ -1,6 +1,11 @@
 package connector
 
-import "time"
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+)
 
 // Before says what the before of an update or a delete holds.
 type Before string
@@ -28,6 +33,28 @@ type Source struct {
 	PollInterval      time.Duration
 	ReconcileInterval time.Duration // 0: never compare fully on a schedule
 	Accounts          []Account
+	// Find asks for accounts besides; nil: there are no others. It is called at the start and every ten minutes; one that is
+	// found again is the same Account, one that is no longer found is left as it stands.
+	Find func(context.Context) ([]Account, error)
+	// Streams are the kinds that are followed; nil: events and calendars. Calendars must be among them.
+	Streams []Kind
+	// Passes is how many streams are polled at once, and so bounds the pages held in memory: 0 stands for 8.
+	// PassesPerAccount is how many of them may be of one account: 0 stands for all.
+	Passes, PassesPerAccount int
+}
+
+// follows tells whether streams of the kind are followed.
+func (s *Source) follows(k Kind) bool {
+	if s.Streams == nil {
+		return k == Events || k == Calendars
+	}
+	return slices.Contains(s.Streams, k)
+}
+
+func (s *Source) passes() int { return cmp.Or(s.Passes, passesPerSource) }
+
+func (s *Source) passesPerAccount() int {
+	return min(s.passes(), cmp.Or(s.PassesPerAccount, s.passes()))
 }
 
 // DataTopic is the topic of a stream's rows.

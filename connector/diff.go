@@ -27,11 +27,11 @@ type view struct {
 // diffRead compares a resource as the server holds it with what is known of it. Bytes that are what they were
 // publish nothing outside a snapshot, whatever their ETag.
 func diffRead(v view, res Resource) outcome {
-	next := ResourceState{ETag: res.ETag, Hash: res.Hash, Epoch: v.epoch, Rows: rowIDs(v.known.Rows, res.Rows)}
+	next := ResourceState{ETag: res.ETag, Hash: res.Hash, Epoch: v.epoch, Parent: res.Parent, Rows: rowIDs(v.known.Rows, res.Rows)}
 	sameBytes := v.ok && res.Hash == v.known.Hash && res.Hash != Hash{}
 	if sameBytes && (!v.snapshot || v.known.Epoch == v.epoch) {
 		next.Epoch, next.Rows = v.known.Epoch, v.known.Rows
-		return outcome{state: &next, same: next.ETag == v.known.ETag && !v.known.Unknown}
+		return outcome{state: &next, same: next.ETag == v.known.ETag && next.Parent == v.known.Parent && !v.known.Unknown}
 	}
 	var out outcome
 	out.state = &next

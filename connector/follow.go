@@ -11,7 +11,8 @@ import (
 type follower struct {
 	*task
 	wake  chan struct{}
-	slots slots
+	own   slots // of the account
+	slots slots // of the source
 
 	mu      sync.Mutex
 	want    Hint
@@ -25,8 +26,8 @@ type follower struct {
 	again  bool   // one more look at the next poll: the hint is a coarse time
 }
 
-func newFollower(t *task, slots slots) *follower {
-	return &follower{task: t, wake: make(chan struct{}, 1), slots: slots}
+func newFollower(t *task, own, shared slots) *follower {
+	return &follower{task: t, wake: make(chan struct{}, 1), own: own, slots: shared}
 }
 
 // show tells what the home says of the collection, and wakes the follower where that calls for a pass.
@@ -159,7 +160,7 @@ func (f *follower) look(ctx context.Context) error {
 	f.configHash = f.hash
 	hint := f.want
 	f.mu.Unlock()
-	if _, err := f.pass(ctx); err != nil {
+	if err := f.pass(ctx); err != nil {
 		return err
 	}
 	f.note(hint)
@@ -176,24 +177,32 @@ func (f *follower) leave(ctx context.Context) error {
 	return nil
 }
 
-// slots are the passes of a source that may run at once.
+// slots are the passes of a source, or of one of its accounts, that may run at once.
 type slots struct {
 	well    chan struct{}
-	retries chan struct{} // of streams whose last pass has failed
+	retries chan struct{} // of streams whose last pass has failed: what hangs there holds up no stream that is well
 }
 
-// inSlot runs work when fewer than the source's share of passes are running.
-func (f *follower) inSlot(ctx context.Context, failing bool, work func(context.Context) error) error {
-	slot := f.slots.well
+func newSlots(n int) slots { return slots{make(chan struct{}, n), make(chan struct{}, (n+1)/2)} }
+
+func (s slots) of(failing bool) chan struct{} {
 	if failing {
-		slot = f.slots.retries
+		return s.retries
 	}
-	select {
-	case slot <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	return s.well
+}
+
+// inSlot runs work when fewer than the account's and then the source's share of passes are running. In this order, an
+// account that has much to do, or has to wait for its quota, holds up no other (Invariant 8).
+func (f *follower) inSlot(ctx context.Context, failing bool, work func(context.Context) error) error {
+	for _, slot := range []chan struct{}{f.own.of(failing), f.slots.of(failing)} {
+		select {
+		case slot <- struct{}{}:
+			defer func() { <-slot }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	defer func() { <-slot }()
 	return work(ctx)
 }
 

@@ -244,7 +244,7 @@ func TestCollectionBackWhileItsRowsAreDeleted(t *testing.T) {
 	r, c := newRig(t)
 	r.up.put(c, "a", "=1")
 	r.mustPass()
-	f := newFollower(r.task, slots{make(chan struct{}, 1), make(chan struct{}, 1)})
+	f := newFollower(r.task, newSlots(1), newSlots(1))
 	f.vanish()
 	r.ledger.fault = func(int) (bool, error) {
 		f.show(Hint{Value: "1"}, r.up.hash)

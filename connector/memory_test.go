@@ -175,6 +175,19 @@ func (m *memStream) Resources() iter.Seq2[string, ResourceState] {
 	return maps.All(all)
 }
 
+func (m *memStream) Children(parent string) []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var ids []string
+	for id, r := range m.resources {
+		if parent != "" && r.Parent == parent {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // counts are the resources and rows held.
 func (m *memStream) counts() (resources, rows int64) {
 	m.mu.RLock()

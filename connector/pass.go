@@ -31,20 +31,15 @@ type pass struct {
 	timed bool        // a comparison by schedule
 	seen  map[string]struct{}
 	held  refusedBodies
-	home  home // of a calendars stream
-}
-
-// home is what a pass over a calendars stream found.
-type home struct {
-	listed  []Resource // the collections of the account
-	missing []string   // known ones that the listing did not show
+	gone  map[string]struct{} // what a delta has reported removed
+	shown []Resource          // what a poll of a calendars stream has shown
 }
 
 // pass brings the stream up to date. On success the token of a complete, error-free poll is committed (Invariant 2)
 // or, where nothing else was to be committed, kept to go with the next transaction.
-func (t *task) pass(ctx context.Context) (home, error) {
+func (t *task) pass(ctx context.Context) error {
 	if t.cp.Refused != nil {
-		return home{}, t.cp.Refused
+		return t.cp.Refused
 	}
 	p := &pass{task: t, prior: t.cp.Offset}
 	if t.cp.State != nil {
@@ -56,7 +51,7 @@ func (t *task) pass(ctx context.Context) (home, error) {
 	if closing := p.lane.close(); closing != nil {
 		err = closing
 	}
-	return p.home, err
+	return err
 }
 
 // run chooses what kind of pass it is.
@@ -77,6 +72,8 @@ func (p *pass) run(ctx context.Context) error {
 		return p.suspect(ctx)
 	case errors.Is(err, ErrTokenInvalid):
 		return p.expired(ctx, err)
+	case err == nil && p.home != nil && p.home.listed == nil:
+		return p.compare(ctx, false) // the first poll after a start: which collections there are is kept in memory only
 	}
 	return err
 }
@@ -175,6 +172,7 @@ func (p *pass) delta(ctx context.Context) error {
 		return err
 	}
 	p.tokenLived()
+	p.deltas = !last.Listing
 	return p.finish(ctx, last, false)
 }
 
@@ -184,7 +182,7 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 	if err := p.lane.flush(); err != nil {
 		return Page{}, err
 	}
-	p.seen, p.home, p.held = map[string]struct{}{}, home{}, refusedBodies{}
+	p.seen, p.gone, p.shown, p.held = map[string]struct{}{}, map[string]struct{}{}, nil, refusedBodies{}
 	suspect := false
 	for page, err := range p.account.Poll(ctx, q) {
 		if err != nil {
@@ -194,7 +192,7 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 		if err != nil {
 			return Page{}, err
 		}
-		suspect = suspect || stale
+		suspect = suspect || stale && !page.Overlap
 		if !page.Last {
 			continue
 		}
@@ -220,6 +218,13 @@ func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool
 		if listing && res.Presence == Removed {
 			continue // a listing shows what is there: the sweep looks at the rest (Invariant 3)
 		}
+		if p.home != nil {
+			p.shown = append(p.shown, res)
+			if res.Presence == Removed {
+				continue // decided by the account, once the collection's own streams are empty
+			}
+		}
+		p.mourn(res)
 		_, again := p.seen[res.ID]
 		if again {
 			if b, err = p.renew(ctx, b); err != nil {
@@ -238,10 +243,16 @@ func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool
 			return false, err
 		}
 	}
-	if p.cp.Stream.Kind == Calendars {
-		p.home.listed = append(p.home.listed, page.Resources...)
-	}
 	return stale, p.submit(ctx, b)
+}
+
+// mourn remembers what a delta has reported removed and not shown again since: its children go with it.
+func (p *pass) mourn(res Resource) {
+	if res.Presence == Removed {
+		p.gone[res.ID] = struct{}{}
+	} else {
+		delete(p.gone, res.ID)
+	}
 }
 
 // renew commits what b holds and opens the next: a resource that this pass shows again, on this page or an earlier
@@ -259,12 +270,9 @@ func (p *pass) renew(ctx context.Context, b *builder) (*builder, error) {
 // finish ends a complete poll: the sweep, then the token, with the last of the deletions and in a snapshot the end
 // marker.
 func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
-	b := p.begin()
-	if last.Listing || compared {
-		var err error
-		if b, err = p.sweep(ctx); err != nil {
-			return err
-		}
+	b, err := p.sweep(ctx, last.Listing || compared)
+	if err != nil {
+		return err
 	}
 	offset := p.offset(last.Token)
 	if compared {

@@ -51,7 +51,7 @@ func (r *rig) restart() {
 
 // pass runs one; after an error of a commit everything is loaded again.
 func (r *rig) pass() error {
-	_, err := r.task.pass(context.Background())
+	err := r.task.pass(context.Background())
 	if outcomeUnknown(err) {
 		r.restart()
 	}
@@ -392,15 +392,15 @@ func TestMissingCalendarOutlivesAResetOfCalendars(t *testing.T) {
 	home := func() *task {
 		tk := newTask(r.task.owner, r.source, r.up, r.ledger.Open(Stream{"work", memAccount, "", Calendars}))
 		tk.configHash = r.up.hash
-		tk.departed = func(string) bool { return false }
+		tk.home.departed = func(string) bool { return false }
 		return tk
 	}
-	if _, err := home().pass(context.Background()); err != nil {
+	if err := home().pass(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	r.up.drop(work)
 	r.ledger.stream(Stream{"work", memAccount, "", Calendars}).offset = nil
-	if _, err := home().pass(context.Background()); err != nil {
+	if err := home().pass(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	var ops []string

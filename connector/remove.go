@@ -57,8 +57,12 @@ func (p *pass) empty(ctx context.Context) error {
 func (c *Connector) Retire(ctx context.Context, ledger Ledger, streams ...Stream) error {
 	o := &owner{c: c, ledger: ledger}
 	for _, s := range streams {
-		source := &Source{Name: s.Source, Connector: c.connectorOf(s.Source)}
-		if err := newTask(o, source, nil, ledger.Open(s)).remove(ctx); err != nil {
+		cp := ledger.Open(s)
+		source := &Source{Name: s.Source, Connector: "caldav"} // as all were when states did not say
+		if cp.State != nil && cp.State.Connector != "" {
+			source.Connector = cp.State.Connector
+		}
+		if err := newTask(o, source, nil, cp).remove(ctx); err != nil {
 			return err
 		}
 		if s.Kind != Events {
@@ -70,16 +74,6 @@ func (c *Connector) Retire(ctx context.Context, ledger Ledger, streams ...Stream
 		}
 	}
 	return nil
-}
-
-// connectorOf is the kind of a source; one that is no longer configured was what all are in this version.
-func (c *Connector) connectorOf(name string) string {
-	for _, s := range c.sources {
-		if s.Name == name {
-			return s.Connector
-		}
-	}
-	return "caldav"
 }
 
 // drop deletes one resource's rows.

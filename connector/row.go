@@ -115,7 +115,7 @@ type Calendar struct {
 	AccessRole  *string  `json:"access_role"` // owner, writer, reader, freeBusyReader
 	Primary     bool     `json:"primary"`
 	Components  []string `json:"components"`
-	Sync        string   `json:"sync"` // how it is followed: sync-collection, ctag, etag
+	Sync        string   `json:"sync"` // how it is followed: sync-collection, ctag, etag; Google: sync-token, updated-min, full
 	Href        *string  `json:"href"`
 	Raw         *string  `json:"raw"`
 }
@@ -127,4 +127,37 @@ func (c *Calendar) Row() Row {
 	}
 	b := appendJSON(nil, c)
 	return Row{ID: c.Collection, JSON: b, Hash: HashOf(b)}
+}
+
+// Rule is a row of an acl stream: one rule of a collection's access control list.
+type Rule struct {
+	Source     string  `json:"source"`
+	Account    string  `json:"account"`
+	Collection string  `json:"collection"`
+	ID         string  `json:"id"`
+	Role       *string `json:"role"`       // none, freeBusyReader, reader, writer, owner
+	ScopeType  *string `json:"scope_type"` // default, user, group, domain
+	ScopeValue *string `json:"scope_value"`
+	Raw        *string `json:"raw"`
+}
+
+// Row encodes the rule.
+func (r *Rule) Row() Row {
+	b := appendJSON(nil, r)
+	return Row{ID: r.ID, JSON: b, Hash: HashOf(b)}
+}
+
+// Setting is a row of a settings stream: one of the account's preferences.
+type Setting struct {
+	Source  string  `json:"source"`
+	Account string  `json:"account"`
+	ID      string  `json:"id"`
+	Value   *string `json:"value"`
+	Raw     *string `json:"raw"`
+}
+
+// Row encodes the setting.
+func (s *Setting) Row() Row {
+	b := appendJSON(nil, s)
+	return Row{ID: s.ID, JSON: b, Hash: HashOf(b)}
 }

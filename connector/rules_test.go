@@ -162,12 +162,18 @@ func TestNullTokenIsARequestedReset(t *testing.T) {
 
 // The calendars row goes last: while rows of the collection are left, it stands.
 func TestCalendarsRowOutlivesItsEvents(t *testing.T) {
-	f := &follower{gone: true}
-	h := &household{followers: map[string]*follower{"/a/": f}, absent: map[string]int{"/a/": goneAfterPolls + 1}}
+	f, rules := &follower{gone: true}, &follower{gone: true}
+	a := &upstream{account: memAccount}
+	h := &household{source: &Source{Name: "work"}, account: a, leaving: map[string]bool{"/a/": true}}
+	h.followers = map[Stream]*follower{events("/a/"): f, h.stream("/a/", ACL): rules}
 	if h.departed("/a/") || h.departed("/b/") {
 		t.Fatal("its rows have not been deleted yet")
 	}
 	f.emptied = true
+	if h.departed("/a/") {
+		t.Fatal("its rules have not been deleted yet")
+	}
+	rules.emptied = true
 	if !h.departed("/a/") {
 		t.Fatal("nothing is left but the row")
 	}

@@ -10,12 +10,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// passesPerSource bounds the passes of one source that run at once, and so the pages held in memory; retriesPerSource
-// those of streams whose last pass has failed: what hangs there holds up no stream that is well (Invariant 8).
-const (
-	passesPerSource  = 8
-	retriesPerSource = 4
-)
+// passesPerSource bounds the passes of one source that run at once, and so the pages held in memory, where the source
+// does not say otherwise.
+const passesPerSource = 8
 
 // fencedTwice is the span in which being fenced twice means that another process with this name is running.
 const fencedTwice = time.Minute
@@ -36,13 +33,17 @@ type Connector struct {
 	obs     Observer
 	log     hclog.Logger
 	slots   map[string]slots // by source
+	rosters []*roster
 }
 
 // New wires a connector. ledgers has one Ledger for each partition of <name>-offsets.
 func New(cfg Config, sources []Source, ledgers map[int32]Ledger, topics Topics, obs Observer, log hclog.Logger) *Connector {
 	c := &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log, slots: map[string]slots{}}
 	for _, s := range sources {
-		c.slots[s.Name] = slots{make(chan struct{}, passesPerSource), make(chan struct{}, retriesPerSource)}
+		c.slots[s.Name] = newSlots(s.passes())
+	}
+	for i := range c.sources {
+		c.rosters = append(c.rosters, newRoster(c, &c.sources[i]))
 	}
 	return c
 }
@@ -55,6 +56,9 @@ func (c *Connector) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
+	for _, r := range c.rosters {
+		wg.Go(func() { r.run(ctx) })
+	}
 	for partition, ledger := range c.ledgers {
 		wg.Go(func() {
 			o := &owner{c: c, partition: partition, ledger: ledger}
@@ -122,14 +126,8 @@ func (o *owner) term(ctx context.Context) error {
 	ctx, o.stop = context.WithCancelCause(ctx)
 	defer o.stop(nil)
 	var wg sync.WaitGroup
-	for i := range o.c.sources {
-		s := &o.c.sources[i]
-		for _, a := range s.Accounts {
-			if AccountPartition(s.Name, a.Name(), o.c.cfg.Partitions) == o.partition {
-				h := newHousehold(o, s, a)
-				wg.Go(func() { h.run(ctx) })
-			}
-		}
+	for _, r := range o.c.rosters {
+		wg.Go(func() { o.host(ctx, r) })
 	}
 	o.watch(ctx)
 	wg.Wait()

@@ -13,9 +13,13 @@ type Account interface {
 	// Name is the account as it stands in keys and rows; unique within its source.
 	Name() string
 
-	// Connect finds the account on its server (discovery) and returns a hash of what its tokens depend on: server,
-	// principal, component set. It is cheap once it has succeeded, until a poll shows that the home has moved.
-	Connect(ctx context.Context) (configHash string, err error)
+	// Connect finds the account on its server (discovery). It is cheap once it has succeeded, until a poll shows that
+	// the home has moved.
+	Connect(ctx context.Context) error
+
+	// ConfigHash is a hash of what the tokens of a kind of stream depend on: server, principal, component set, the
+	// parameters of the query. It is asked for after Connect has succeeded.
+	ConfigHash(kind Kind) string
 
 	// Poll reads one stream. It has no side effects and may be repeated; pages come in order and no resource is
 	// split between pages. It ends after the page with Last set, or with an error, after which no page follows.
@@ -55,6 +59,9 @@ type Page struct {
 	// Listing, on the last page, says that this poll showed everything the stream holds: what it did not show is
 	// absent. It is set for every query without a token, and by streams that can only list.
 	Listing bool
+	// Overlap says of a delta's page that it may show again what an earlier poll has shown: a member that is as it was
+	// is then no sign that the server has forgotten the token.
+	Overlap bool
 }
 
 // Presence says what a poll learned of a resource.
@@ -64,7 +71,7 @@ type Presence int
 const (
 	Listed    Presence = iota // in a listing, and Needs wanted no body
 	Read                      // Rows and Hash are what the server holds
-	Removed                   // the delta says that it is gone
+	Removed                   // the delta says that it is gone, and with it its children
 	Missing                   // listed (or pending), but absent when its body was asked for
 	Failed                    // its body was refused (Err); Rows hold one row with parse_error to publish in its stead
 	Ignored                   // listed, but the configuration does not follow it (collections)
@@ -82,6 +89,11 @@ type Resource struct {
 	Rows     []Row  // in id order
 	Err      error  // of Failed
 	Hint     Hint   // of a collection
+	// Parent is the id of the resource that this one goes with, e.g. the series of an exception that is a resource of
+	// its own: when the parent is Removed, so is this one, whether the delta says so or not. "" where there is none.
+	Parent string
+	// Streams are the kinds of stream that a collection has; nil stands for events alone.
+	Streams []Kind
 }
 
 // Hint is the cheap sign, from the listing of the collections, that a collection has moved: its sync-token or

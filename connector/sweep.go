@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -14,9 +15,9 @@ const (
 	lookPage   = 100
 )
 
-// sweep deletes what the listing of this very pass does not show. The last transaction is left open.
-func (p *pass) sweep(ctx context.Context) (*builder, error) {
-	gone, err := p.absent(ctx)
+// sweep deletes what is gone. The last transaction is left open.
+func (p *pass) sweep(ctx context.Context, listing bool) (*builder, error) {
+	gone, err := p.vanished(ctx, listing)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +37,30 @@ func (p *pass) sweep(ctx context.Context) (*builder, error) {
 	return b, p.keep(b)
 }
 
-// absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
-func (p *pass) absent(ctx context.Context) ([]string, error) {
+// vanished are the known resources that this very poll has found gone without a word of each: those that its listing did not
+// show, or the children of what its delta has reported removed.
+func (p *pass) vanished(ctx context.Context, listing bool) ([]string, error) {
+	if !listing && p.home == nil && len(p.gone) == 0 {
+		return nil, nil
+	}
 	if err := p.lane.flush(); err != nil {
 		return nil, err
 	}
+	switch {
+	case p.home != nil:
+		return p.home.left(p.shown, listing, p.cp.Index), nil
+	case listing:
+		return p.absent(ctx)
+	}
+	var orphans []string
+	for _, id := range slices.Sorted(maps.Keys(p.gone)) {
+		orphans = append(orphans, p.cp.Index.Children(id)...)
+	}
+	return orphans, nil
+}
+
+// absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
+func (p *pass) absent(ctx context.Context) ([]string, error) {
 	var missing []string
 	for id := range p.cp.Index.Resources() {
 		if _, ok := p.seen[id]; !ok {
@@ -48,10 +68,6 @@ func (p *pass) absent(ctx context.Context) ([]string, error) {
 		}
 	}
 	slices.Sort(missing)
-	if p.cp.Stream.Kind == Calendars { // decided by the account, once the collection's own streams are empty
-		p.home.missing = missing
-		return slices.DeleteFunc(slices.Clone(missing), func(id string) bool { return !p.departed(id) }), nil
-	}
 	for part := range slices.Chunk(missing, lookPage) {
 		there, err := p.account.Look(ctx, p.cp.Stream, part)
 		if err != nil {
@@ -69,8 +85,11 @@ func (p *pass) absent(ctx context.Context) ([]string, error) {
 
 // keep carries the rows of collections that are missing, but not yet known to be gone, into a new epoch.
 func (p *pass) keep(b *builder) error {
+	if p.home == nil || !p.snap {
+		return nil
+	}
 	for _, id := range p.home.missing {
-		if !p.snap || p.departed(id) {
+		if p.home.departed(id) {
 			continue
 		}
 		v := p.view(id)

@@ -31,14 +31,15 @@ type task struct {
 	partition  int32 // of the data topic, for a stream that has none yet
 	notify     int32 // partition of the notifications topic
 
-	pendingOffset *Offset                      // newer than the committed one, brought no rows
-	unread        map[string]struct{}          // resources whose body is unknown
-	refusals      map[string]int               // passes in a row in which a body was refused
-	suspicions    int                          // comparisons in a row, for a suspect delta, that found nothing
-	deaths        int                          // young tokens found dead in a row
-	dead          string                       // the last of them
-	noTokens      time.Time                    // until then tokens are not relied on
-	departed      func(collection string) bool // of a calendars stream: the collection's own streams are empty
+	pendingOffset *Offset             // newer than the committed one, brought no rows
+	unread        map[string]struct{} // resources whose body is unknown
+	refusals      map[string]int      // passes in a row in which a body was refused
+	suspicions    int                 // comparisons in a row, for a suspect delta, that found nothing
+	deaths        int                 // young tokens found dead in a row
+	dead          string              // the last of them
+	noTokens      time.Time           // until then tokens are not relied on
+	deltas        bool                // the last token was answered with a delta, not with a listing
+	home          *home               // of a calendars stream
 
 	mu     sync.Mutex
 	status Status
@@ -46,6 +47,9 @@ type task struct {
 
 func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
 	t := &task{owner: o, source: s, account: a, cp: cp, log: o.c.log, refusals: map[string]int{}, unread: map[string]struct{}{}}
+	if cp.Stream.Kind == Calendars {
+		t.home = &home{departed: func(string) bool { return false }}
+	}
 	for id, r := range cp.Index.Resources() {
 		if r.Unknown {
 			t.unread[id] = struct{}{}
@@ -168,10 +172,10 @@ func (t *task) stale() bool {
 
 func (t *task) unreadIDs() []string { return slices.Sorted(maps.Keys(t.unread)) }
 
-// reconcileDue tells whether a full comparison is due. Streams that list at every poll need none.
+// reconcileDue tells whether a full comparison is due. A calendars stream that is listed at every poll needs none.
 func (t *task) reconcileDue() bool {
 	every := t.source.ReconcileInterval
-	if every == 0 || t.cp.Stream.Kind == Calendars || t.cp.Offset == nil || t.cp.State == nil || t.cp.State.Phase != Streaming {
+	if every == 0 || t.home != nil && !t.deltas || t.cp.Offset == nil || t.cp.State == nil || t.cp.State.Phase != Streaming {
 		return false
 	}
 	spread := time.Duration(murmur2(t.cp.Stream.Key(""), 1000)) * every / 10000 // up to a tenth, not all at once

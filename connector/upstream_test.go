@@ -88,8 +88,9 @@ func (u *upstream) forget(c *memCollection) {
 	c.oldest = c.version
 }
 
-func (u *upstream) Name() string                            { return u.account }
-func (u *upstream) Connect(context.Context) (string, error) { return u.hash, u.call("connect") }
+func (u *upstream) Name() string                  { return u.account }
+func (u *upstream) Connect(context.Context) error { return u.call("connect") }
+func (u *upstream) ConfigHash(Kind) string        { return u.hash }
 
 func (u *upstream) call(kind string) error {
 	u.mu.Lock()

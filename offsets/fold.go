@@ -133,7 +133,7 @@ func (x *index) addResource(keys *stateKeys, id string, value []byte) error {
 			return err
 		}
 	}
-	if x.set(x.resources, id, held) {
+	if x.setResource(id, held, r.Parent) {
 		keys.share(r.Rows)
 	}
 	return nil
@@ -149,7 +149,7 @@ func (x *index) addRow(keys *stateKeys, id string, value []byte, keep bool) erro
 			value = append(bytes.Clone(value[:rowHead-1]), formNone)
 		}
 	}
-	x.set(x.rows, keys.sharedID(id), string(value))
+	x.setRow(keys.sharedID(id), string(value))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package offsets
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -13,11 +14,14 @@ import (
 // each, compressed, so that 50,000 rows with their bodies take less than 50 MB.
 type index struct {
 	mu        sync.RWMutex
-	resources map[string]string // by id
-	rows      map[string]string // by id
+	resources map[string]string              // by id
+	rows      map[string]string              // by id
+	children  map[string]map[string]struct{} // ids of resources by their parent's
 }
 
-func newIndex() *index { return &index{resources: map[string]string{}, rows: map[string]string{}} }
+func newIndex() *index {
+	return &index{resources: map[string]string{}, rows: map[string]string{}, children: map[string]map[string]struct{}{}}
+}
 
 // Resource implements connector.Index.
 func (x *index) Resource(id string) (connector.ResourceState, bool) {
@@ -74,10 +78,53 @@ func (x *index) Resources() iter.Seq2[string, connector.ResourceState] {
 	}
 }
 
-// set puts or, with an empty value, removes what is known of a resource or a row. added says that there was nothing of it.
-func (x *index) set(values map[string]string, id, value string) (added bool) {
+// Children implements connector.Index.
+func (x *index) Children(parent string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Sorted(maps.Keys(x.children[parent]))
+}
+
+// setResource puts or, with an empty value, removes what is known of a resource. added says that there was nothing of it.
+func (x *index) setResource(id, value, parent string) (added bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if was := parentIn(id, x.resources[id]); was != "" && was != parent {
+		delete(x.children[was], id)
+		if len(x.children[was]) == 0 {
+			delete(x.children, was)
+		}
+	}
+	if parent != "" {
+		if x.children[parent] == nil {
+			x.children[parent] = map[string]struct{}{}
+		}
+		x.children[parent][id] = struct{}{}
+	}
+	return put(x.resources, id, value)
+}
+
+// parentIn is the parent in a resource's value, "" where it has none or there is no value.
+func parentIn(id, value string) string {
+	if len(value) < 2 || value[1]&flagParent == 0 {
+		return ""
+	}
+	r, err := parseResource(id, value)
+	if err != nil {
+		return ""
+	}
+	return r.Parent
+}
+
+// setRow puts or, with an empty value, removes what is known of a row.
+func (x *index) setRow(id, value string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	put(x.rows, id, value)
+}
+
+// put sets or, with an empty value, removes a value. added says that there was none.
+func put(values map[string]string, id, value string) (added bool) {
 	if value == "" {
 		delete(values, id)
 		return false

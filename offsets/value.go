@@ -14,8 +14,8 @@ import (
 // The values of the state's records.
 //
 //	stream    JSON of connector.StreamState
-//	resource  1, flags (1: unknown), hash[16], epoch, etag, number of rows, and each row's id: where in the resource's id its
-//	          beginning stands, how long that is, and the rest
+//	resource  1, flags (1: unknown, 2: has a parent), hash[16], epoch, etag, parent where there is one, number of rows, and each
+//	          row's id: where in the resource's id its beginning stands, how long that is, and the rest
 //	row       1, hash[16], form of the body, body (see body.go)
 //
 // Numbers are unsigned varints, strings are preceded by their length. The index keeps the values of resources and
@@ -24,6 +24,7 @@ const (
 	resourceVersion = 1
 	rowVersion      = 1
 	flagUnknown     = 1
+	flagParent      = 2
 	hashLen         = len(connector.Hash{})
 	rowHead         = 1 + hashLen + 1
 	maxStreamState  = 64 << 10
@@ -55,9 +56,15 @@ func encodeResource(id string, r *connector.ResourceState) []byte {
 	if r.Unknown {
 		b[1] |= flagUnknown
 	}
+	if r.Parent != "" {
+		b[1] |= flagParent
+	}
 	b = append(b, r.Hash[:]...)
 	b = binary.AppendUvarint(b, uint64(max(r.Epoch, 0)))
 	b = appendBytes(b, r.ETag)
+	if r.Parent != "" {
+		b = appendBytes(b, r.Parent)
+	}
 	b = binary.AppendUvarint(b, uint64(len(r.Rows)))
 	for _, row := range r.Rows {
 		start, n := shared(id, row)
@@ -85,11 +92,15 @@ func parseResource(id, value string) (connector.ResourceState, error) {
 	if v := in.byte(); in.err == nil && v != resourceVersion {
 		return r, fmt.Errorf("version %d of a resource's record is not known: it is of a newer calcdc", v)
 	}
-	r.Unknown = in.byte()&flagUnknown != 0
+	flags := in.byte()
+	r.Unknown = flags&flagUnknown != 0
 	copy(r.Hash[:], in.take(uint64(hashLen)))
 	epoch := in.uvarint()
 	r.Epoch = int64(epoch & (1<<63 - 1))
 	r.ETag = in.take(in.uvarint())
+	if flags&flagParent != 0 {
+		r.Parent = in.take(in.uvarint())
+	}
 	n := in.uvarint()
 	if n > uint64(len(in.rest))/3 { // each takes three bytes at least
 		return r, errShort

@@ -24,6 +24,7 @@ type Account struct {
 
 	mu       sync.Mutex
 	found    *found                // by discovery; nil: not yet, or the home has moved
+	hash     string                // of the configuration, as of the last discovery
 	places   map[string]place      // collections as the server writes their hrefs, by id
 	inline   answerable            // does a listing give calendar-data?
 	noSync   map[string]bool       // collections without sync-collection, by id
@@ -75,17 +76,25 @@ func New(cfg Config, cred Credentials, log hclog.Logger) (*Account, error) {
 // Name is the account as it stands in keys and rows.
 func (a *Account) Name() string { return a.name }
 
-// Connect discovers the account's principal and homes, unless they are known. The hash is of the server's host,
-// the principal and the component set: tokens mean nothing for others.
-func (a *Account) Connect(ctx context.Context) (string, error) {
-	f, err := a.discovered(ctx)
-	if err != nil {
-		return "", err
-	}
+// Connect discovers the account's principal and homes, unless they are known.
+func (a *Account) Connect(ctx context.Context) error {
+	_, err := a.discovered(ctx)
+	return err
+}
+
+// ConfigHash is of the server's host, the principal and the component set as last discovered: tokens mean nothing for
+// others.
+func (a *Account) ConfigHash(connector.Kind) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hash
+}
+
+func (a *Account) hashOf(f *found) string {
 	h := connector.HashOf([]byte(strings.Join([]string{
 		strings.ToLower(a.client.base.Host), normalise(f.principal), strings.Join(a.cfg.Components, ","),
 	}, "\n")))
-	return hex.EncodeToString(h[:]), nil
+	return hex.EncodeToString(h[:])
 }
 
 // discovered is what discovery found, now or earlier.
@@ -102,7 +111,7 @@ func (a *Account) discovered(ctx context.Context) (*found, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.found = f
+	a.found, a.hash = f, a.hashOf(f)
 	return f, nil
 }
 

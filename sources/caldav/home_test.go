@@ -75,7 +75,7 @@ func TestDiscovery(t *testing.T) {
 				t.Fatalf("%+v, %v", d, err)
 			}
 			before := len(s.seen)
-			if _, err := a.Connect(t.Context()); err != nil || len(s.seen) != before {
+			if err := a.Connect(t.Context()); err != nil || len(s.seen) != before {
 				t.Errorf("connecting again: %d requests, %v", len(s.seen)-before, err)
 			}
 		})
@@ -101,7 +101,7 @@ func TestDiscoveryFails(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := site(t, tt.pages)
-			_, err := account(t, caldav.Config{URL: s.URL}).Connect(t.Context())
+			err := account(t, caldav.Config{URL: s.URL}).Connect(t.Context())
 			if tt.want == "" { // the port of a home is not believed: it is looked for on the configured one
 				if err != nil || len(other.seen) > 0 {
 					t.Errorf("%v, %d requests elsewhere", err, len(other.seen))
@@ -117,11 +117,11 @@ func TestDiscoveryFails(t *testing.T) {
 
 func hashOf(t *testing.T, cfg caldav.Config) string {
 	t.Helper()
-	h, err := account(t, cfg).Connect(t.Context())
-	if err != nil {
+	a := account(t, cfg)
+	if err := a.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return h
+	return a.ConfigHash(connector.Events)
 }
 
 // The hash depends on server, principal and components, not on the way there.

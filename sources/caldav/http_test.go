@@ -61,7 +61,7 @@ func TestRedirectToAHostThatWantsCredentials(t *testing.T) {
 	s := serveScript(t, func(c call) reply {
 		return reply{status: 301, header: map[string]string{"Location": other.URL + "/dav/"}}
 	})
-	_, err := account(t, caldav.Config{URL: s.URL}).Connect(t.Context())
+	err := account(t, caldav.Config{URL: s.URL}).Connect(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "set url to "+other.URL+"/dav/") {
 		t.Error(err)
 	}
