@@ -1,0 +1,312 @@
+package rows
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// Event is one item of events.list. Fields that the item does not have are "".
+type Event struct {
+	ID               string
+	ETag             string
+	Status           string // confirmed, tentative, cancelled
+	RecurringEventID string // as sent; see SeriesID
+	ICalUID          string
+	EventType        string // default, outOfOffice, focusTime, workingLocation, birthday, fromGmail
+	ParseError       string // what could not be read
+
+	row       connector.Event // without what Row adds
+	changedMs int64
+	sent      string
+}
+
+// Cancelled says that the event is a tombstone or, where SeriesID is set, a cancelled instance of a series.
+func (e *Event) Cancelled() bool { return e.Status == "cancelled" }
+
+// SeriesID is the id of the series that the event is an exception of: its recurringEventId or, of a cancelled event that has
+// none, the series that its id names. "" where it stands alone.
+func (e *Event) SeriesID() string {
+	if e.row.SeriesID == nil {
+		return ""
+	}
+	return *e.row.SeriesID
+}
+
+// Instance tells the series and the original start of an instance by an id of the form {series}_{yyyymmdd} or
+// {series}_{yyyymmddThhmmssZ}; false where the id has another form.
+func (e *Event) Instance() (series, start string, ok bool) { return instance(e.ID) }
+
+func instance(id string) (series, start string, ok bool) {
+	i := strings.LastIndexByte(id, '_')
+	if i < 1 || !isBasic(id[i+1:]) {
+		return "", "", false
+	}
+	return id[:i], id[i+1:], true
+}
+
+// Row is the event's row in a stream.
+func (e *Event) Row(s connector.Stream, o Options) connector.Row {
+	row := e.row
+	row.Source, row.Account, row.Collection = s.Source, s.Account, s.Collection
+	row.Raw, row.RawType = o.raw(e.sent)
+	return row.Row(e.changedMs)
+}
+
+// builder makes an Event of an item.
+type builder struct {
+	reader
+	*Event
+	seen  uint64 // bits of the fields that have been read
+	slots [24]string
+	used  int
+
+	start, end, original dateTime
+	endOpen              bool // endTimeUnspecified
+	endValue             string
+	originalValue        string
+	hangoutLink          string
+	video                string // the conference's video entry point
+	transparency         string
+}
+
+// ParseEvent reads one item of events.list. It never fails: what cannot be read is left out, and ParseError and the row's
+// parse_error say so. Of a field that stands twice the first that can be read counts.
+func ParseEvent(item []byte) *Event {
+	b := &builder{Event: &Event{}}
+	b.item(item, b.member)
+	b.sent = b.text
+	if b.text == "" {
+		b.sent = string(item)
+	}
+	b.finish()
+	return b.Event
+}
+
+// field says how a field of the item is read; read returns false where the value has no column.
+type field struct {
+	bit  uint64
+	read func(b *builder) bool
+}
+
+// columns are the fields that have a column, or part in one.
+var columns = numbered(map[string]field{
+	"kind":               {read: (*builder).readKind},
+	"id":                 {read: func(b *builder) bool { return b.id(&b.ID) }},
+	"etag":               {read: func(b *builder) bool { return b.id(&b.ETag) }},
+	"recurringEventId":   {read: func(b *builder) bool { return b.id(&b.RecurringEventID) }},
+	"iCalUID":            {read: func(b *builder) bool { return b.column(&b.row.UID) }},
+	"status":             {read: func(b *builder) bool { return b.column(&b.row.Status) }},
+	"summary":            {read: func(b *builder) bool { return b.column(&b.row.Summary) }},
+	"description":        {read: func(b *builder) bool { return b.column(&b.row.Description) }},
+	"location":           {read: func(b *builder) bool { return b.column(&b.row.Location) }},
+	"visibility":         {read: func(b *builder) bool { return b.column(&b.row.Visibility) }},
+	"htmlLink":           {read: func(b *builder) bool { return b.column(&b.row.URL) }},
+	"eventType":          {read: func(b *builder) bool { return b.column(&b.row.EventType) }},
+	"created":            {read: func(b *builder) bool { return b.stamp(&b.row.CreatedAt, nil) }},
+	"updated":            {read: func(b *builder) bool { return b.stamp(&b.row.UpdatedAt, &b.changedMs) }},
+	"start":              {read: func(b *builder) bool { return b.readTime(&b.start) }},
+	"end":                {read: func(b *builder) bool { return b.readTime(&b.end) }},
+	"originalStartTime":  {read: func(b *builder) bool { return b.readTime(&b.original) }},
+	"endTimeUnspecified": {read: (*builder).readEndOpen},
+	"recurrence":         {read: (*builder).readRecurrence},
+	"organizer":          {read: (*builder).readOrganizer},
+	"attendees":          {read: (*builder).readAttendees},
+	"transparency":       {read: (*builder).readTransparency},
+	"sequence":           {read: (*builder).readSequence},
+	"hangoutLink":        {read: (*builder).readHangoutLink},
+	"conferenceData":     {read: (*builder).readConference},
+})
+
+func numbered(fields map[string]field) map[string]field {
+	n := 0
+	for name, f := range fields {
+		f.bit = 1 << n
+		fields[name] = f
+		n++
+	}
+	return fields
+}
+
+// member reads one field of the item; what has no column is one of the other properties.
+func (b *builder) member(name string) {
+	b.field = name
+	begin := b.dec.InputOffset()
+	f := columns[name]
+	taken := false
+	switch {
+	case f.read == nil:
+		b.value()
+	case b.seen&f.bit != 0:
+		b.value()
+		b.note("", "stands twice")
+	default:
+		if taken = f.read(b); taken {
+			b.seen |= f.bit
+		}
+	}
+	if b.broken {
+		return
+	}
+	v := strings.TrimLeft(b.text[begin:b.dec.InputOffset()], ": \t\r\n")
+	switch {
+	case !taken:
+		b.other(name, v)
+	case name == "end":
+		b.endValue = v
+	case name == "originalStartTime":
+		b.originalValue = v
+	}
+	b.field = ""
+}
+
+// other keeps a field that has no column: a string as itself, anything else as compact JSON.
+func (b *builder) other(name, v string) {
+	if v[0] == '"' {
+		b.keep(name, unquote(v))
+	} else {
+		b.keep(name, compact(v))
+	}
+}
+
+func (b *builder) keep(name, v string) {
+	if !b.charge(64 + len(name) + len(v)) {
+		b.add(shown(name) + ": left out, the fields are too long together")
+		return
+	}
+	b.row.OtherProperties = append(b.row.OtherProperties, connector.Property{Name: clean(name), Parameters: none, Value: clean(v)})
+}
+
+// none is the parameters of a property: JSON has none.
+var none = map[string]string{}
+
+// ptr returns a pointer to s; the first ones cost no allocation.
+func (b *builder) ptr(s string) *string {
+	var p *string
+	if b.used < len(b.slots) {
+		p = &b.slots[b.used]
+		b.used++
+	} else {
+		p = new(string)
+	}
+	*p = s
+	return p
+}
+
+// opt is ptr, but nil for "".
+func (b *builder) opt(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return b.ptr(s)
+}
+
+// column reads a string into its column.
+func (b *builder) column(to **string) bool {
+	s, f := b.readString("")
+	if f == given {
+		*to = b.ptr(s)
+	}
+	return f != wrong
+}
+
+// id reads a string that outlives the event: it is no part of the item's text, which would be kept with it.
+func (b *builder) id(to *string) bool {
+	s, f := b.readString("")
+	if f == given {
+		*to = strings.Clone(s)
+	}
+	return f != wrong
+}
+
+// readKind reads the type of the resource, which the column component says.
+func (b *builder) readKind() bool {
+	s, f := b.readString("")
+	return f == given && s == "calendar#event"
+}
+
+func (b *builder) readSequence() bool {
+	if b.dec.PeekKind() != '0' {
+		return b.mismatch("", "a number") == null
+	}
+	v := b.value()
+	n, err := strconv.ParseInt(v, 10, 32)
+	if err != nil || n < 0 {
+		b.note("", "not a sequence number: "+shown(v))
+		return false
+	}
+	b.row.Sequence = int(n)
+	return true
+}
+
+func (b *builder) readTransparency() bool {
+	s, f := b.readString("")
+	if f != given {
+		return f == null
+	}
+	busy := s != "transparent"
+	b.row.Busy = &busy
+	return !busy || s == "opaque"
+}
+
+func (b *builder) readRecurrence() bool {
+	return b.readArray("", func() {
+		if s, f := b.readString(""); f == given {
+			b.row.Recurrence = append(b.row.Recurrence, s)
+		}
+	}) != wrong
+}
+
+// finish fills the columns that depend on several fields.
+func (b *builder) finish() {
+	component := "VEVENT"
+	b.row.Component = &component
+	b.kind()
+	b.times()
+	b.conference()
+	if b.row.Busy == nil && b.start.given() {
+		busy := true // Google leaves out what is the default
+		b.row.Busy = &busy
+	}
+	if b.ID == "" {
+		b.add("no id")
+	}
+	slices.SortStableFunc(b.row.OtherProperties, func(x, y connector.Property) int { return cmp.Compare(x.Name, y.Name) })
+	b.row.ID, b.row.ETag = b.ID, b.opt(b.ETag)
+	b.Status, b.ICalUID, b.EventType = deref(b.row.Status), deref(b.row.UID), deref(b.row.EventType)
+	if b.ParseError = b.notes.String(); b.ParseError != "" {
+		b.row.ParseError = &b.ParseError
+	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// kind tells a series from its exceptions and from an event that stands alone. A tombstone may name its series in its id only.
+func (b *builder) kind() {
+	series, start, ok := instance(b.ID)
+	b.row.Kind = connector.Single
+	switch {
+	case b.RecurringEventID != "":
+		b.row.SeriesID = &b.RecurringEventID
+	case ok && deref(b.row.Status) == "cancelled" && len(b.row.Recurrence) == 0:
+		b.row.SeriesID = &series
+	case len(b.row.Recurrence) > 0:
+		b.row.Kind = connector.Series
+	}
+	if b.row.SeriesID == nil {
+		return
+	}
+	b.row.Kind = connector.Override
+	b.row.RecurrenceID = b.opt(b.originalStart())
+	if b.row.RecurrenceID == nil {
+		b.row.RecurrenceID = b.opt(start)
+	}
+}
