@@ -3,6 +3,7 @@ package offsets
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/calcdc/calcdc/connector"
@@ -41,6 +42,7 @@ func FuzzState(f *testing.F) {
 	f.Add(row, encodeRow(&connector.RowChange{Body: []byte("{}")}, &scratch))
 	f.Add(statePrefix(rowEntity, alice), []byte{rowVersion})
 	f.Add(idKey(statePrefix(resourceEntity, odd), "a"), encodeResource("a", &connector.ResourceState{ETag: "e", Rows: []string{"a", "a#1", "b"}}))
+	f.Add(idKey(statePrefix(resourceEntity, odd), "s_1"), encodeResource("s_1", &connector.ResourceState{ETag: "e", Parent: "s", Rows: []string{"s_1"}}))
 	f.Add(streamKey(alice), []byte(goldenState))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		fold, keys := newFold("team", true), &stateKeys{}
@@ -69,6 +71,9 @@ func checkIndex(t *testing.T, x *index) {
 		again, err := parseResource(id, string(encodeResource(id, &r)))
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Fatalf("resource %q: %+v came back as %+v, %v", id, r, again, err)
+		}
+		if r.Parent != "" && !slices.Contains(x.Children(r.Parent), id) {
+			t.Fatalf("%q is not among the children of %q", id, r.Parent)
 		}
 	}
 	for id := range x.rows {

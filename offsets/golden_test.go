@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +95,7 @@ const (
 	goldenS2       = "01" + "000102030405060708090a0b0c0d0e0f" + "02" + goldenS2Body
 	goldenDict     = "f140f76dcce8328a22435de62ba2c1c475f79159f5df8453672ee068f1c26f7a"
 	goldenS2Body   = "8801dd6b0c776f726b326f0610616c69636542740624616c6963652f776f726bd57f0078d5800078c1811500280c756c6c7d"
+	goldenChild    = "0102000102030405060708090a0b0c0d0e0f0100017301000300"
 	goldenBody     = `{"source":"work","account":"alice","collection":"/alice/work/","id":"x","uid":"x","kind":"single","series_id":null,"recurrence_id":null}`
 )
 
@@ -113,6 +115,13 @@ func TestGoldenValues(t *testing.T) {
 	}
 	if got, err := parseResource("/x/a.ics", string(unhex(t, goldenResource))); err != nil || !reflect.DeepEqual(got, resource) {
 		t.Errorf("resource came back as %+v, %v", got, err)
+	}
+	child := connector.ResourceState{Hash: hash, Epoch: 1, Parent: "s", Rows: []string{"s_1"}}
+	if got := hex.EncodeToString(encodeResource("s_1", &child)); got != goldenChild {
+		t.Errorf("child: %s", got)
+	}
+	if got, err := parseResource("s_1", string(unhex(t, goldenChild))); err != nil || !reflect.DeepEqual(got, child) {
+		t.Errorf("child came back as %+v, %v", got, err)
 	}
 	var scratch []byte
 	for want, body := range map[string]string{goldenNone: "", goldenPlain: "{}", goldenS2: goldenBody} {
@@ -181,5 +190,39 @@ func TestList(t *testing.T) {
 	}
 	if got, _ := json.Marshal(Export{}); string(got) != `{"offsets":[]}` {
 		t.Errorf("none: %s", got)
+	}
+}
+
+// The index knows whose child a resource is through every change of it.
+func TestChildren(t *testing.T) {
+	f, keys := newFold("team", true), &stateKeys{}
+	put := func(id, parent string) {
+		t.Helper()
+		r := connector.ResourceState{ETag: "e", Parent: parent, Rows: []string{id}}
+		if err := f.addState(keys, idKey(statePrefix(resourceEntity, alice), id), encodeResource(id, &r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("s", "")
+	put("s_2", "s")
+	put("s_1", "s")
+	put("t_1", "t")
+	put("s_1", "s")
+	x := f.streams[alice].index
+	if got := x.Children("s"); !slices.Equal(got, []string{"s_1", "s_2"}) {
+		t.Errorf("children of s: %q", got)
+	}
+	put("s_2", "t")
+	put("t_1", "")
+	if got := x.Children("t"); !slices.Equal(got, []string{"s_2"}) {
+		t.Errorf("children of t: %q", got)
+	}
+	for _, id := range []string{"s_1", "s_2", "s_3"} {
+		if err := f.addState(keys, idKey(statePrefix(resourceEntity, alice), id), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(x.children) != 0 {
+		t.Errorf("left: %v", x.children)
 	}
 }
