@@ -16,7 +16,7 @@ import (
 const (
 	maxSubjects    = 100_000
 	maxPerMinute   = 10_000_000
-	maxCredentials = 1 << 20
+	maxCredentials = 256 << 10
 )
 
 func (k *checker) google(key string, s Source) {
@@ -80,6 +80,11 @@ func (k *checker) googleCredentials(key string, g Google) {
 
 // credentialsIn says why the file holds no credentials; what exactly they need, the one who signs in knows.
 func credentialsIn(path string) error {
+	if info, err := os.Stat(path); err != nil { // before opening: opening a named pipe waits for its writer
+		return err
+	} else if !info.Mode().IsRegular() {
+		return errors.New("it is not a file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err
