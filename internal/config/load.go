@@ -102,10 +102,10 @@ func (c *Config) complete() {
 	}
 }
 
-func (dav *CalDAV) complete(dir string) {
-	dav.TLS.CAFile = inDir(dir, dav.TLS.CAFile)
-	for j := range dav.Accounts {
-		if a := &dav.Accounts[j]; a.Name == "" {
+func (c *CalDAV) complete(dir string) {
+	c.TLS.CAFile = inDir(dir, c.TLS.CAFile)
+	for j := range c.Accounts {
+		if a := &c.Accounts[j]; a.Name == "" {
 			a.Name = a.Username
 		}
 	}
