@@ -18,7 +18,8 @@ type feeds struct {
 	mu    sync.Mutex
 	name  string
 	lists map[Stream]*feed
-	fail  func(what string) error // "page", "look", "connect"
+	fail  func(what string) error // "page", "home", "look", "connect"
+	ghost map[string]bool         // items that the next delta reports removed before it shows them
 	polls []Query
 	born  int // lists made so far, times 1000
 }
@@ -141,8 +142,12 @@ func (f *feeds) Poll(ctx context.Context, q Query) iter.Seq2[Page, error] {
 			yield(Page{}, err)
 			return
 		}
+		what := "page"
+		if q.Stream.Kind == Calendars {
+			what = "home"
+		}
 		for part := range slices.Chunk(all, 3) {
-			if err := f.trouble("page"); err != nil {
+			if err := f.trouble(what); err != nil {
 				yield(Page{}, err)
 				return
 			}
@@ -150,7 +155,7 @@ func (f *feeds) Poll(ctx context.Context, q Query) iter.Seq2[Page, error] {
 				return
 			}
 		}
-		if err := f.trouble("page"); err != nil {
+		if err := f.trouble(what); err != nil {
 			yield(Page{}, err)
 			return
 		}
@@ -182,6 +187,9 @@ func (f *feeds) ask(q Query) ([]Resource, string, error) {
 	}
 	var all []Resource
 	for _, id := range ids {
+		if q.Token != "" && f.ghost[id] {
+			all = append(all, Resource{ID: id, Presence: Removed})
+		}
 		all = append(all, l.resource(q, id))
 	}
 	return all, fmt.Sprint(len(l.log)), nil

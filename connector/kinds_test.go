@@ -213,6 +213,13 @@ func TestRemovedByADelta(t *testing.T) {
 		if ops := strings.Join(w.ops(n), ","); !strings.Contains(ops, "snapshot-begin events returned") {
 			t.Error(ops)
 		}
+		looks, n = 0, w.count()
+		up.drop("a")
+		w.polls(5)
+		w.check()
+		if looks != 2 {
+			t.Errorf("the second time: %d looks", looks)
+		}
 	})
 }
 
@@ -279,6 +286,13 @@ func TestKindsThatAreNoLongerFollowed(t *testing.T) {
 		w.start()
 		w.polls(6)
 		want(t, w.ops(n), "d events e", "d calendars a")
+		up.breaks(func(what string) error {
+			if what == "look" {
+				t.Error("what is left as it stands is looked at")
+			}
+			return nil
+		})
+		w.polls(3)
 	})
 }
 
@@ -324,12 +338,36 @@ func TestParentThatIsBack(t *testing.T) {
 		w.polls(1)
 		n := w.count()
 		up.mu.Lock()
-		up.lists[s].del("s")
+		up.ghost = map[string]bool{"s": true}
 		up.mu.Unlock()
 		up.put(s, "s", "again", "")
 		w.polls(1)
 		w.check()
-		want(t, w.ops(n), "u events s")
+		want(t, w.ops(n), "d events s", "c events s")
+	})
+}
+
+// Children that the same delta has shown are among those that go, however long their commit takes.
+func TestChildrenOfTheSameDelta(t *testing.T) {
+	inTeam(t, alice, func(w *team, up *feeds) {
+		up.calendar("a", "owner")
+		s := up.stream("a", Events)
+		up.put(s, "s", "series", "")
+		up.put(s, "s_1", "moved", "s")
+		w.start()
+		w.polls(1)
+		w.ledger.mu.Lock()
+		w.ledger.fault = func(int) (bool, error) { time.Sleep(time.Second); return true, nil }
+		w.ledger.mu.Unlock()
+		n := w.count()
+		up.del(s, "s")
+		up.put(s, "s_2", "of a series that is gone", "s")
+		w.polls(1)
+		want(t, w.ops(n), "d events s", "c events s_2", "d events s_1", "d events s_2")
+		up.mu.Lock()
+		delete(up.lists[s].items, "s_2")
+		up.mu.Unlock()
+		w.check()
 	})
 }
 
@@ -412,6 +450,7 @@ func TestAccountsAreFound(t *testing.T) {
 		w := newTeam(t, "alice", "bob")
 		for _, up := range w.ups {
 			up.calendar("a", "owner")
+			up.put(up.stream("a", Events), "e", "one", "")
 		}
 		var found atomic.Pointer[[]Account]
 		w.find = func(context.Context) ([]Account, error) {
@@ -440,10 +479,55 @@ func TestAccountsAreFound(t *testing.T) {
 		if w.count() != n {
 			t.Errorf("bob has left: %q", w.ops(n))
 		}
+		w.ups[1].drop("a")
 		found.Store(&all)
 		time.Sleep(findEvery + time.Minute)
 		w.check()
+		w.ups[0].mu.Lock()
+		w.ups[0].polls = nil
+		w.ups[0].mu.Unlock()
+		w.polls(10)
+		w.ups[0].mu.Lock()
+		polls := 0
+		for _, q := range w.ups[0].polls {
+			if q.Stream.Kind == Calendars {
+				polls++
+			}
+		}
+		w.ups[0].mu.Unlock()
+		if polls > 12 {
+			t.Errorf("alice is polled %d times in 10 intervals", polls)
+		}
 		w.end()
+	})
+}
+
+// Each partition's owner runs the accounts that map to it, and no others.
+func TestAccountsHaveTheirPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTeam(t, "alice", "bob", "carol", "dave", "eve", "frank")
+		source, ledgers := w.source, map[int32]Ledger{0: newMemLedger(), 1: newMemLedger()}
+		for _, up := range w.ups {
+			source.Accounts = append(source.Accounts, up)
+		}
+		cfg := Config{Version: "test", TopicPrefix: "cal", Partitions: 2}
+		c := New(cfg, []Source{source}, ledgers, fixedTopics(3), w.obs, hclog.NewNullLogger())
+		ctx, stop := context.WithTimeout(context.Background(), pollEvery)
+		defer stop()
+		if err := c.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for p, l := range ledgers {
+			for s := range l.(*memLedger).streams {
+				if seen++; AccountPartition(s.Source, s.Account, 2) != p {
+					t.Errorf("%s is in partition %d", s, p)
+				}
+			}
+		}
+		if seen != 2*len(w.ups) {
+			t.Errorf("%d streams", seen)
+		}
 	})
 }
 
@@ -564,7 +648,7 @@ func feedTrouble(rnd *rand.Rand) func(string) error {
 	if rnd.IntN(3) != 0 {
 		return nil
 	}
-	what := []string{"page", "look", "connect"}[rnd.IntN(3)]
+	what := []string{"page", "look", "connect", "home"}[rnd.IntN(4)]
 	var left atomic.Int64
 	left.Store(rnd.Int64N(4))
 	return func(w string) error {
