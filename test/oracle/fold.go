@@ -8,10 +8,11 @@ import (
 
 // Fold is what the records so far amount to. A record that breaks a rule of the contract is noted in Faults.
 type Fold struct {
-	Streams map[Stream]*State
-	Faults  []string
-	Records int
-	ids     map[string]Record // by calcdc.id
+	Connector string // of the sources
+	Streams   map[Stream]*State
+	Faults    []string
+	Records   int
+	ids       map[string]Record // by calcdc.id
 
 	notified []notification
 }
@@ -36,9 +37,9 @@ type Marker struct {
 	Count  int64 // of an end; else -1
 }
 
-// NewFold begins with no records.
+// NewFold begins with no records, of CalDAV.
 func NewFold() *Fold {
-	return &Fold{Streams: map[Stream]*State{}, ids: map[string]Record{}}
+	return &Fold{Connector: "caldav", Streams: map[Stream]*State{}, ids: map[string]Record{}}
 }
 
 // Add folds one more record. Records of a partition come in order.
@@ -238,11 +239,15 @@ func (f *Fold) before(r Record, old Row, e *envelope) {
 // envelope checks what every envelope says of itself.
 func (f *Fold) envelope(s *State, r Record, k Stream, id string, e *envelope) {
 	src := e.Source
-	if src.Connector != "caldav" || src.DB != k.Account || src.Table != k.Kind || src.Version == "" ||
+	if src.Connector != f.Connector || src.DB != k.Account || src.Table != k.Kind || src.Version == "" ||
 		src.TsMs <= 0 || e.TsMs <= 0 || r.Topic != src.Name+"."+k.Kind {
 		f.fault(r, "the envelope's source is wrong: %+v ts_ms %d", src, e.TsMs)
 	}
-	if k.Kind == "events" && src.Collection != k.Collection {
+	collection := k.Collection
+	if k.Kind == "calendars" {
+		collection = id
+	}
+	if src.Collection != collection {
 		f.fault(r, "the envelope names collection %s", src.Collection)
 	}
 	if src.Epoch != s.Epoch || r.Headers["calcdc.epoch"] != strconv.FormatInt(s.Epoch, 10) {

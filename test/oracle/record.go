@@ -28,40 +28,36 @@ type Stream struct {
 	Source, Account, Collection, Kind string
 }
 
-// key is the key of a record of either kind.
-type key struct {
-	Source     string  `json:"source"`
-	Account    string  `json:"account"`
-	Collection string  `json:"collection"`
-	ID         *string `json:"id,omitempty"`
+// keyFields are the fields of a key by kind, in order; the last is the row's id.
+var keyFields = map[string][]string{
+	"events":    {"source", "account", "collection", "id"},
+	"acl":       {"source", "account", "collection", "id"},
+	"calendars": {"source", "account", "collection"},
+	"settings":  {"source", "account", "id"},
 }
 
 // parseKey returns the stream and the row's id. The bytes must be those that the contract gives this row: fields in
 // order, no spaces, nothing escaped that need not be.
 func parseKey(kind string, b []byte) (Stream, string, error) {
-	var k key
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&k); err != nil {
+	var k map[string]string
+	if err := json.Unmarshal(b, &k); err != nil {
 		return Stream{}, "", fmt.Errorf("decoding the key: %w", err)
 	}
-	if again := compactJSON(k); !bytes.Equal(again, b) {
-		return Stream{}, "", fmt.Errorf("the key's bytes are not stable: want %s", again)
-	}
-	switch kind {
-	case "events":
-		if k.ID == nil {
-			return Stream{}, "", fmt.Errorf("the key has no id")
-		}
-		return Stream{k.Source, k.Account, k.Collection, kind}, *k.ID, nil
-	case "calendars":
-		if k.ID != nil {
-			return Stream{}, "", fmt.Errorf("the key of a calendar has an id")
-		}
-		return Stream{k.Source, k.Account, "", kind}, k.Collection, nil
-	default:
+	fields, ok := keyFields[kind]
+	if !ok {
 		return Stream{}, "", fmt.Errorf("unknown kind %s", kind)
 	}
+	var again []byte
+	for _, name := range fields {
+		again = append(append(append(append(again, ','), compactJSON(name)...), ':'), compactJSON(k[name])...)
+	}
+	if again = append(append([]byte{'{'}, again[1:]...), '}'); !bytes.Equal(again, b) {
+		return Stream{}, "", fmt.Errorf("the key's bytes are not stable, or not those of its kind: want %s", again)
+	}
+	last := fields[len(fields)-1]
+	id := k[last]
+	delete(k, last)
+	return Stream{k["source"], k["account"], k["collection"], kind}, id, nil
 }
 
 func compactJSON(v any) []byte {

@@ -1,0 +1,117 @@
+package oracle
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// CompareGoogle returns every difference between what the fold holds of an account and what its server lists, and what
+// the server lists and is in a snapshot that has not ended.
+func CompareGoogle(f *Fold, source, account string, server *GoogleAccount) []string {
+	c := comparison{source: source, account: account}
+	raw := bytesAlike
+	c.items(f, Stream{source, account, "", "calendars"}, server.Calendars, calendarFields, raw)
+	c.items(f, Stream{source, account, "", "settings"}, server.Settings, settingFields, raw)
+	if server.sparse {
+		raw = sparseAlike
+	}
+	for id := range server.Calendars {
+		c.items(f, Stream{source, account, id, "events"}, server.Events[id], eventFields, raw)
+		c.items(f, Stream{source, account, id, "acl"}, server.ACL[id], ruleFields, bytesAlike)
+	}
+	for k, s := range f.Streams {
+		_, exists := server.Calendars[k.Collection]
+		if k.Source == source && k.Account == account && k.Collection != "" && !exists && len(s.Rows) > 0 {
+			c.differ("%s is gone, and %d of its rows in %s are left", k.Collection, len(s.Rows), k.Kind)
+		}
+	}
+	slices.Sort(c.found)
+	return c.found
+}
+
+// items compares a stream with a list. items is nil where the account has no such list: then there must be no rows.
+func (c *comparison) items(f *Fold, k Stream, items map[string]string, want func(item string) map[string]string, alike func(raw, item string) bool) {
+	rows := f.rows(k)
+	for id, item := range items {
+		row, ok := rows[id]
+		if !ok {
+			c.differ("%s %s: %s has no row", k.Kind, k.Collection, id)
+			continue
+		}
+		for field, value := range want(item) {
+			if row.Text(field) != value {
+				c.differ("%s %s: %s: %s is %q, must be %q", k.Kind, k.Collection, id, field, row.Text(field), value)
+			}
+		}
+		if !alike(row.Text("raw"), item) {
+			c.differ("%s %s: %s: raw differs:\n row    %s\n server %s", k.Kind, k.Collection, id, row.Text("raw"), item)
+		}
+		if row["parse_error"] != nil {
+			c.differ("%s %s: %s: parse_error %q", k.Kind, k.Collection, id, row.Text("parse_error"))
+		}
+	}
+	for id := range rows {
+		if _, ok := items[id]; !ok {
+			c.differ("%s %s: %s has a row and is not on the server", k.Kind, k.Collection, id)
+		}
+	}
+	if s := f.Streams[k]; items != nil && s != nil && s.InSnapshot() {
+		c.differ("%v: the snapshot has not ended", k)
+	}
+}
+
+func bytesAlike(raw, item string) bool { return raw == item }
+
+// sparseAlike lets a row of a cancelled exception have less than the listing, and nothing else: so a delta may show it.
+func sparseAlike(raw, item string) bool {
+	if raw == item || text(item, "status") != "cancelled" {
+		return raw == item
+	}
+	all := members(item)
+	for name, value := range members(raw) {
+		if string(all[name]) != string(value) {
+			return false
+		}
+	}
+	return text(raw, "id") == text(item, "id") && text(raw, "status") == "cancelled"
+}
+
+// eventFields are what the row of an item of events.list must say; "" is null.
+func eventFields(item string) map[string]string {
+	fields := map[string]string{"component": "VEVENT", "kind": "single", "series_id": seriesOf(item), "event_type": text(item, "eventType"),
+		"status": text(item, "status"), "summary": text(item, "summary"), "location": text(item, "location")}
+	var recurrence []string
+	_ = json.Unmarshal(members(item)["recurrence"], &recurrence) // empty where there is none
+	switch {
+	case fields["series_id"] != "":
+		fields["kind"] = "override"
+	case len(recurrence) > 0:
+		fields["kind"] = "series"
+	}
+	if fields["status"] == "cancelled" {
+		delete(fields, "event_type") // what a delta need not show
+		return fields
+	}
+	fields["uid"], fields["etag"] = text(item, "iCalUID"), text(item, "etag")
+	if date := text(item, "start", "date"); date != "" {
+		fields["start_local"], fields["start_utc"] = date, ""
+	} else if t, err := time.Parse(time.RFC3339, text(item, "start", "dateTime")); err == nil {
+		fields["start_utc"] = t.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return fields
+}
+
+func calendarFields(item string) map[string]string {
+	return map[string]string{"name": cmp.Or(text(item, "summaryOverride"), text(item, "summary")), "access_role": text(item, "accessRole"),
+		"timezone": text(item, "timeZone"), "description": text(item, "description"), "color": text(item, "backgroundColor")}
+}
+
+func ruleFields(item string) map[string]string {
+	return map[string]string{"role": text(item, "role"), "scope_type": text(item, "scope", "type"), "scope_value": text(item, "scope", "value")}
+}
+
+func settingFields(item string) map[string]string {
+	return map[string]string{"value": text(item, "value")}
+}
