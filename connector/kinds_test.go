@@ -104,10 +104,10 @@ func (w *team) ops(n int) []string {
 
 func (w *team) count() int { return len(w.ledger.records()) }
 
-func inTeam(t *testing.T, names []string, test func(w *team, up *feeds)) {
+func inTeam(t *testing.T, names []string, test func(t *testing.T, w *team, up *feeds)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTeam(t, names...)
-		test(w, w.ups[0])
+		test(t, w, w.ups[0])
 		w.end()
 	})
 }
@@ -115,7 +115,7 @@ func inTeam(t *testing.T, names []string, test func(w *team, up *feeds)) {
 var alice = []string{"alice"}
 
 func TestFollowsStreamsOfEveryKind(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("own", "owner")
 		up.calendar("other", "reader")
 		up.put(up.stream("own", Events), "e1", "one", "")
@@ -149,7 +149,7 @@ func TestFollowsStreamsOfEveryKind(t *testing.T) {
 
 // The calendars stream has deltas: which collections there are is kept from poll to poll, and known again after a start.
 func TestCollectionsAreKnownBetweenDeltas(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.calendar("b", "owner")
 		w.start()
@@ -178,7 +178,7 @@ func TestCollectionsAreKnownBetweenDeltas(t *testing.T) {
 
 // A calendar that a delta of the calendarList reports removed is looked at, then its streams are emptied, then its row goes.
 func TestRemovedByADelta(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.put(up.stream("a", Events), "e1", "one", "")
 		up.put(up.stream("a", ACL), "user:bob", "reader", "")
@@ -225,7 +225,7 @@ func TestRemovedByADelta(t *testing.T) {
 
 // A removal cut short goes on after a start, and the calendars row outlives what is left.
 func TestRemovalOfEveryKindGoesOn(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.put(up.stream("a", Events), "e1", "one", "")
 		up.put(up.stream("a", ACL), "user:bob", "reader", "")
@@ -245,7 +245,7 @@ func TestRemovalOfEveryKindGoesOn(t *testing.T) {
 }
 
 func TestLostRoleEmptiesTheACL(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.put(up.stream("a", ACL), "user:bob", "reader", "")
 		w.start()
@@ -272,7 +272,7 @@ func TestLostRoleEmptiesTheACL(t *testing.T) {
 
 // What the configuration no longer names is left as it stands, also where its calendar is gone.
 func TestKindsThatAreNoLongerFollowed(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.calendar("b", "owner")
 		up.put(up.stream("a", ACL), "user:bob", "reader", "")
@@ -297,7 +297,7 @@ func TestKindsThatAreNoLongerFollowed(t *testing.T) {
 }
 
 func TestChildrenGoWithTheirParent(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		s := up.stream("a", Events)
 		up.put(s, "s", "series", "")
@@ -329,7 +329,7 @@ func TestChildrenGoWithTheirParent(t *testing.T) {
 
 // A parent that is removed and shown again in one delta keeps its children.
 func TestParentThatIsBack(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		s := up.stream("a", Events)
 		up.put(s, "s", "series", "")
@@ -349,7 +349,7 @@ func TestParentThatIsBack(t *testing.T) {
 
 // Children that the same delta has shown are among those that go, however long their commit takes.
 func TestChildrenOfTheSameDelta(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		s := up.stream("a", Events)
 		up.put(s, "s", "series", "")
@@ -373,7 +373,7 @@ func TestChildrenOfTheSameDelta(t *testing.T) {
 
 // A delta that may show again what is known is not suspect.
 func TestOverlapIsNotSuspect(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		s := up.stream("a", Events)
 		up.put(s, "e", "one", "")
@@ -395,7 +395,7 @@ func TestOverlapIsNotSuspect(t *testing.T) {
 }
 
 func TestDeadTokensOfEveryKind(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
 		up.put(up.stream("a", ACL), "user:bob", "reader", "")
 		up.put(up.stream("", Settings), "locale", "de", "")
@@ -428,7 +428,7 @@ func TestDeadTokensOfEveryKind(t *testing.T) {
 
 // A calendars stream that has deltas is compared fully by schedule: they leave out read-only changes.
 func TestCalendarsAreReconciled(t *testing.T) {
-	inTeam(t, alice, func(w *team, up *feeds) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "reader")
 		w.start()
 		w.polls(2)
@@ -533,7 +533,7 @@ func TestAccountsHaveTheirPartition(t *testing.T) {
 
 // An account whose requests hang holds up no other, though its streams are many.
 func TestAnAccountsPassesAreItsOwn(t *testing.T) {
-	inTeam(t, []string{"alice", "bob"}, func(w *team, up *feeds) {
+	inTeam(t, []string{"alice", "bob"}, func(t *testing.T, w *team, up *feeds) {
 		w.source.PassesPerAccount = 4
 		for i := range 50 {
 			up.calendar(fmt.Sprint("c", i), "owner")
