@@ -141,7 +141,7 @@ var conferences = json.RawMessage(`{"allowedConferenceSolutionTypes":["hangoutsM
 
 // entry encodes a calendar's entry in a user's list.
 func (s *Server) entry(u *user, c *calendar, e *Entry) (*version, error) {
-	v := &version{id: c.id, etag: s.stamp(), hidden: e.Hidden, role: c.roleOf(u.email), updated: s.now()}
+	v := &version{id: c.id, etag: s.stamp(), hidden: e.Hidden, role: c.roleOf(u.email), owner: c.owner, updated: s.now()}
 	o, err := c.describe(v.etag)
 	if err != nil {
 		return nil, err

@@ -170,7 +170,7 @@ func (s *Server) cancel(c *calendar, o object, v *version) {
 		v.body = o.bytes()
 	}
 	if s.opts.SparseInstances && series != "" {
-		v.delta = bare.bytes()
+		v.delta = bare.without("kind", "etag").bytes()
 	}
 }
 

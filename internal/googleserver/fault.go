@@ -3,6 +3,7 @@ package googleserver
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,6 +42,8 @@ type Fault struct {
 	Drop []string
 	// Mangle replaces an item's bytes.
 	Mangle func(item []byte) []byte
+	// Loop lets nextPageToken lead to this page again.
+	Loop bool
 	// Tokenless leaves nextPageToken and nextSyncToken out.
 	Tokenless bool
 }
@@ -172,7 +175,9 @@ type Request struct {
 	Calendar string // as the client wrote it, decoded
 	ID       string
 	Time     time.Time // by the server's clock
-	HTTP     *http.Request
+	URL      *url.URL
+	Header   http.Header
+	HTTP     *http.Request // nil in the log
 
 	Status int
 	Reason string // of the error, unless a fault made it
@@ -218,6 +223,7 @@ func (t *traffic) add(rq Request) {
 	if len(t.log) >= 2*maxLog {
 		t.log = append(t.log[:0:0], t.log[maxLog:]...)
 	}
+	rq.HTTP = nil // its context and connection need not live on
 	t.log = append(t.log, rq)
 }
 

@@ -2,10 +2,49 @@ package googleserver
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
+	"time"
 )
 
-// wantsEvent says whether the filters of events.list let an event through.
+// wants says whether a full list shows an item.
+func (q *query) wants(v *version) bool {
+	switch {
+	case q.updatedMin != nil && v.updated.Truncate(time.Millisecond).Before(*q.updatedMin):
+		return false
+	case v.gone && !q.on("showDeleted") && (q.updatedMin == nil || v.silent):
+		return false
+	case v.hidden && !q.on("showHidden"):
+		return false
+	case q.kind == CalendarListList && !v.gone && !q.wantsEntry(v):
+		return false
+	}
+	return q.kind != EventsList || (q.wantsType(v) && (!q.restricted || q.wantsEvent(v)))
+}
+
+// wantsEntry applies the filters of calendarList.list.
+func (q *query) wantsEntry(v *version) bool {
+	if q.has("minAccessRole") && ranks[v.role] < ranks[Role(q.values.Get("minAccessRole"))] {
+		return false
+	}
+	_, mine, _ := strings.Cut(q.user, "@")
+	_, theirs, _ := strings.Cut(v.owner, "@")
+	return !q.on("showOwnOrganizationOnly") || mine == theirs
+}
+
+// wantsType is the one filter that sync tokens take.
+func (q *query) wantsType(v *version) bool {
+	if len(q.eventTypes) == 0 || v.gone {
+		return true
+	}
+	t := v.facts.EventType
+	if t == "" {
+		t = "default"
+	}
+	return slices.Contains(q.eventTypes, t)
+}
+
+// wantsEvent applies the filters of events.list that sync tokens refuse.
 func (q *query) wantsEvent(v *version) bool {
 	if q.has("iCalUID") && v.facts.ICalUID != q.values.Get("iCalUID") {
 		return false
@@ -13,16 +52,18 @@ func (q *query) wantsEvent(v *version) bool {
 	return q.inRange(v.facts) && q.wantsContent(v)
 }
 
-// inRange applies timeMin and timeMax.
+// inRange applies timeMin and timeMax: a series is in it when an instance may be.
 func (q *query) inRange(f *facts) bool {
 	if f.Start == nil || f.End == nil {
 		return true
 	}
-	if from, ok := q.moment("timeMin"); ok && len(f.Recurrence) == 0 && !f.End.time().After(from) {
+	if q.timeMax != nil && !f.Start.time().Before(*q.timeMax) {
 		return false
 	}
-	to, ok := q.moment("timeMax")
-	return !ok || f.Start.time().Before(to)
+	if q.timeMin == nil || f.End.time().After(*q.timeMin) {
+		return true
+	}
+	return len(f.Recurrence) > 0 && f.endsAfter(*q.timeMin)
 }
 
 // content is what q and the extended properties are searched in.
@@ -33,11 +74,21 @@ type content struct {
 	Organizer   person     `json:"organizer"`
 	Attendees   []person   `json:"attendees"`
 	Properties  properties `json:"extendedProperties"`
+	Working     struct {
+		Office place `json:"officeLocation"`
+		Custom place `json:"customLocation"`
+	} `json:"workingLocationProperties"`
 }
 
 type person struct {
 	Email       string `json:"email"`
 	DisplayName string `json:"displayName"`
+}
+
+type place struct {
+	BuildingID string `json:"buildingId"`
+	DeskID     string `json:"deskId"`
+	Label      string `json:"label"`
 }
 
 type properties struct {
@@ -70,7 +121,10 @@ func hasAll(have map[string]string, want []string) bool {
 
 // mentions says whether every term stands somewhere.
 func (c *content) mentions(terms string) bool {
-	where := []string{c.Summary, c.Description, c.Location, c.Organizer.Email, c.Organizer.DisplayName}
+	where := []string{
+		c.Summary, c.Description, c.Location, c.Organizer.Email, c.Organizer.DisplayName,
+		c.Working.Office.BuildingID, c.Working.Office.DeskID, c.Working.Office.Label, c.Working.Custom.Label,
+	}
 	for _, a := range c.Attendees {
 		where = append(where, a.Email, a.DisplayName)
 	}
@@ -81,16 +135,4 @@ func (c *content) mentions(terms string) bool {
 		}
 	}
 	return true
-}
-
-// view is an item's bytes for a user of that role.
-func view(v *version, role Role, q *query, delta bool) []byte {
-	body := v.body
-	if delta {
-		body = v.inDelta()
-	}
-	if v.facts == nil {
-		return body
-	}
-	return body
 }

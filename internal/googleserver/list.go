@@ -16,6 +16,7 @@ type version struct {
 	silent  bool   // not in deltas
 	hidden  bool   // an entry of a calendarList that full lists show only when asked
 	role    Role   // of an entry of a calendarList
+	owner   string // of its calendar
 	updated time.Time
 	facts   *facts // of an event
 }
@@ -51,8 +52,9 @@ type list struct {
 	edition  uint64 // rises with every change, those that deltas leave out as well
 	horizon  uint64 // tokens of an earlier seq lack tombstones that have been forgotten
 	updated  time.Time
-	lossy    bool // deletes leave nothing behind, as in generated calendars
-	children map[string]map[string]bool
+	lossy    bool                       // deletes leave nothing behind, as in generated calendars
+	children map[string]map[string]bool // the exceptions of each series
+	due      time.Time                  // before then no tombstone is old enough to be forgotten
 
 	deaths    []Death            // of all tokens so far, by generation
 	mine      map[string][]Death // of one user's tokens
@@ -101,7 +103,9 @@ func (l *list) amend(v *version) {
 
 func (l *list) place(v *version) *slot {
 	l.edition++
-	l.updated = v.updated
+	if v.updated.After(l.updated) {
+		l.updated = v.updated
+	}
 	s := l.slots[v.id]
 	if s == nil {
 		l.births++
@@ -169,6 +173,20 @@ func (l *list) forgetTombstones(t time.Time) {
 	}
 	if found {
 		l.sift()
+	}
+}
+
+// age forgets the tombstones that are older than life.
+func (l *list) age(now time.Time, life time.Duration) {
+	if now.Before(l.due) {
+		return
+	}
+	l.forgetTombstones(now.Add(-life))
+	l.due = now.Add(life)
+	for _, s := range l.slots {
+		if end := s.cur.updated.Add(life); s.cur.gone && end.Before(l.due) {
+			l.due = end
+		}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // page is one answer of a list request on its way.
@@ -55,7 +54,7 @@ func (s *Server) expire(rq Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.listOf(rq.Kind, rq.User, rq.Calendar); l != nil {
-		l.forgetTombstones(s.now().Add(-s.opts.TombstoneLife))
+		l.age(s.now(), s.opts.TombstoneLife)
 	}
 }
 
@@ -66,6 +65,10 @@ func (s *Server) list(rq Request, q *query, f Fault) (*page, *Error) {
 		return nil, e
 	}
 	l := s.listOf(rq.Kind, rq.User, rq.Calendar)
+	if rq.Kind == EventsInstances && l.living(rq.ID) == nil {
+		return nil, NotFound
+	}
+	q.series = rq.ID
 	m, e := s.resume(l, q)
 	if e != nil {
 		return nil, e
@@ -85,6 +88,8 @@ func (s *Server) list(rq Request, q *query, f Fault) (*page, *Error) {
 	}
 	switch {
 	case f.Tokenless:
+	case f.Loop:
+		p.head = p.head.with("nextPageToken", s.seal(m))
 	case more:
 		m.At, m.Blank = next, 0
 		p.head = p.head.with("nextPageToken", s.seal(m))
@@ -99,7 +104,7 @@ func (s *Server) resume(l *list, q *query) (mark, *Error) {
 	now := s.now()
 	m := mark{
 		Page: true, Kind: q.kind, User: q.user, List: l.uid, Query: q.identity, Seq: l.seq, Issued: now.UnixMilli(),
-		Gen: len(l.deaths), Mine: l.pageDeath,
+		Gen: len(l.deaths), Mine: len(l.mine[q.user]), Pages: l.pageDeath,
 	}
 	if q.has("syncToken") {
 		t, ok := s.unseal(q.values.Get("syncToken"))
@@ -111,7 +116,7 @@ func (s *Server) resume(l *list, q *query) (mark, *Error) {
 		}
 		m.Delta, m.At = true, t.Seq
 	}
-	if since, ok := q.moment("updatedMin"); ok && now.Sub(since) > s.opts.UpdatedMinAge {
+	if q.updatedMin != nil && now.Sub(*q.updatedMin) > s.opts.UpdatedMinAge {
 		return m, UpdatedMinTooLongAgo
 	}
 	if !q.has("pageToken") {
@@ -133,7 +138,7 @@ func (s *Server) resume(l *list, q *query) (mark, *Error) {
 func (s *Server) syncMark(l *list, q *query, m mark) mark {
 	t := mark{
 		Kind: q.kind, User: q.user, List: l.uid, Query: q.binding, Seq: m.Seq, Issued: s.now().UnixMilli(),
-		Gen: m.Gen, Mine: len(l.mine[q.user]),
+		Gen: m.Gen, Mine: m.Mine,
 	}
 	if m.Delta {
 		t.Seq = l.seq
@@ -142,11 +147,12 @@ func (s *Server) syncMark(l *list, q *query, m mark) mark {
 }
 
 // tokenable says whether a query gets a sync token: restrictions that tokens refuse leave it without, a range of time
-// aside, which the synchronisation guide's own sample begins with.
+// aside, which the synchronisation guide's own sample begins with. Expanded series get none here.
 func (q *query) tokenable() bool {
-	return !slices.ContainsFunc(refused[q.kind], func(name string) bool {
-		return q.has(name) && name != "timeMin" && name != "timeMax"
-	})
+	return q.kind != EventsInstances && !q.on("singleEvents") &&
+		!slices.ContainsFunc(refused[q.kind], func(name string) bool {
+			return q.has(name) && name != "timeMin" && name != "timeMax"
+		})
 }
 
 // pick chooses a page's versions.
@@ -156,24 +162,29 @@ func (s *Server) pick(l *list, q *query, m mark, shift int) (vs []*version, next
 		size = min(size, s.opts.PageLimit)
 	}
 	if m.Delta {
-		return l.since(m.At, size, func(v *version) bool { return !v.silent && q.wantsKind(v) })
+		return l.since(m.At, size, func(v *version) bool { return !v.silent && q.wantsType(v) })
 	}
 	if shift != 0 {
 		m.At = l.back(m.At, shift)
 	}
-	if q.values.Get("orderBy") == "updated" {
-		return l.byUpdate(m.At, size, q.wants)
+	if !q.on("singleEvents") && !q.has("orderBy") && q.kind != EventsInstances {
+		return l.after(m.At, size, q.wants)
 	}
-	return l.after(m.At, size, q.wants)
+	all := q.sort(q.gather(l))
+	from := min(m.At, uint64(len(all)))
+	to := min(from+uint64(size), uint64(len(all)))
+	return all[from:to], to, to < uint64(len(all))
 }
 
-// byUpdate is after in the order of modification; places are counted.
-func (l *list) byUpdate(from uint64, limit int, keep func(*version) bool) ([]*version, uint64, bool) {
-	all, _, _ := l.after(0, len(l.order), keep)
-	slices.SortStableFunc(all, func(a, b *version) int { return a.updated.Compare(b.updated) })
-	from = min(from, uint64(len(all)))
-	to := min(from+uint64(limit), uint64(len(all)))
-	return all[from:to], to, to < uint64(len(all))
+// sort orders what has been gathered as orderBy says.
+func (q *query) sort(all []*version) []*version {
+	switch q.values.Get("orderBy") {
+	case "updated":
+		slices.SortStableFunc(all, func(a, b *version) int { return a.updated.Compare(b.updated) })
+	case "startTime":
+		slices.SortStableFunc(all, func(a, b *version) int { return a.facts.Start.time().Compare(b.facts.Start.time()) })
+	}
+	return all
 }
 
 // head is what a list says of itself.
@@ -312,11 +323,18 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, q *query, etag str
 	h.Set("Vary", "Origin, X-Origin, Referer")
 	h.Set("Cache-Control", "private, max-age=0, must-revalidate, no-transform")
 	h.Set("Expires", s.now().UTC().Format(http.TimeFormat))
+	if match := r.Header.Get("If-Match"); match != "" && !matches(match, etag) {
+		PreconditionFailed.write(w)
+		return
+	}
 	if matches(r.Header.Get("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Type", "application/json; charset=UTF-8")
+	if q.fields != nil {
+		body = q.fields.apply(body)
+	}
 	if q.values.Get("prettyPrint") != "false" {
 		var b bytes.Buffer
 		if json.Indent(&b, body, "", " ") == nil { // what is not JSON goes out as it is
@@ -350,33 +368,4 @@ func matches(header, etag string) bool {
 		}
 	}
 	return false
-}
-
-// wantsKind is the one filter that sync tokens take.
-func (q *query) wantsKind(v *version) bool {
-	types := q.values["eventTypes"]
-	if q.kind != EventsList || len(types) == 0 || v.gone {
-		return true
-	}
-	t := v.facts.EventType
-	if t == "" {
-		t = "default"
-	}
-	return slices.Contains(types, t)
-}
-
-// wants says whether a full list shows an item.
-func (q *query) wants(v *version) bool {
-	since, updatedMin := q.moment("updatedMin")
-	switch {
-	case updatedMin && v.updated.Truncate(time.Millisecond).Before(since):
-		return false
-	case v.gone && !q.on("showDeleted") && (!updatedMin || v.silent):
-		return false
-	case v.hidden && !q.on("showHidden"):
-		return false
-	case q.has("minAccessRole") && ranks[v.role] < ranks[Role(q.values.Get("minAccessRole"))]:
-		return false
-	}
-	return q.kind != EventsList || (q.wantsKind(v) && q.wantsEvent(v))
 }

@@ -99,6 +99,12 @@ type query struct {
 	identity string // hash of what the pages of one listing share
 	binding  string // hash of what the requests of one sync token share
 	size     int    // items in a page
+	series   string // events.instances: whose
+
+	updatedMin, timeMin, timeMax *time.Time
+	eventTypes                   []string
+	restricted                   bool // by any filter of content or time
+	fields                       selector
 }
 
 // parseQuery checks the parameters of a request.
@@ -124,6 +130,15 @@ func parseQuery(kind Kind, user, raw string) (*query, *Error) {
 	q := &query{kind: kind, user: user, values: values, size: pageSizes[kind][0]}
 	if n, err := strconv.Atoi(values.Get("maxResults")); err == nil {
 		q.size = min(n, pageSizes[kind][1])
+	}
+	q.updatedMin, q.timeMin, q.timeMax = q.moment("updatedMin"), q.moment("timeMin"), q.moment("timeMax")
+	q.eventTypes = values["eventTypes"]
+	q.restricted = slices.ContainsFunc(refused[EventsList], q.has)
+	if q.has("fields") {
+		var ok bool
+		if q.fields, ok = parseFields(values.Get("fields")); !ok {
+			return nil, badParameter("fields", "invalidParameter", "Invalid field selection "+values.Get("fields"))
+		}
 	}
 	q.hash()
 	return q, q.checkTogether()
@@ -187,9 +202,7 @@ func (q *query) checkTogether() *Error {
 			}
 		}
 	}
-	from, okFrom := q.moment("timeMin")
-	to, okTo := q.moment("timeMax")
-	if okFrom && okTo && !from.Before(to) {
+	if q.timeMin != nil && q.timeMax != nil && !q.timeMin.Before(*q.timeMax) {
 		return &Error{
 			Code: 400, Domain: "calendar", Reason: "timeRangeEmpty", Message: "The specified time range is empty.",
 			LocationType: "parameter", Location: "timeMax",
@@ -217,7 +230,10 @@ func (q *query) has(name string) bool { return q.values.Has(name) }
 
 func (q *query) on(name string) bool { return q.values.Get(name) == "true" }
 
-func (q *query) moment(name string) (time.Time, bool) {
+func (q *query) moment(name string) *time.Time {
 	t, err := time.Parse(time.RFC3339, q.values.Get(name))
-	return t, err == nil
+	if err != nil {
+		return nil // absent: values have been checked
+	}
+	return &t
 }

@@ -27,7 +27,7 @@ type meter struct {
 
 // spend counts a request, or says why it is too much. A quotaUser takes the user's place, as Google documents it.
 func (s *Server) spend(rq Request) *Error {
-	who := rq.HTTP.URL.Query().Get("quotaUser")
+	who := rq.URL.Query().Get("quotaUser")
 	if who == "" {
 		who = rq.User
 	}

@@ -51,9 +51,6 @@ func route(r *http.Request) target {
 		}
 		parts[i] = text
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return target{kind: Unknown}
-	}
 	if len(parts) > 1 && parts[0] == "calendars" {
 		return routeCalendar(parts[1], parts[2:])
 	}

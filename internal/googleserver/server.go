@@ -114,8 +114,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	t := route(r)
 	user, known := s.authenticate(r)
-	rq := Request{Kind: t.kind, User: user, Calendar: t.calendar, ID: t.id, HTTP: r}
-	rq.Time = s.now()
+	rq := Request{Kind: t.kind, User: user, Calendar: t.calendar, ID: t.id, Time: s.now(), URL: r.URL, Header: r.Header, HTTP: r}
 	out := &counter{ResponseWriter: w, status: http.StatusOK}
 	w.Header().Set("Date", rq.Time.UTC().Format(http.TimeFormat))
 	f := s.faultFor(rq)
@@ -140,6 +139,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rq Request, know
 	}
 	if rq.Kind == Unknown {
 		return NotFound
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return &Error{Code: http.StatusMethodNotAllowed, Domain: "global", Reason: "httpMethodNotAllowed", Message: "Method Not Allowed"}
 	}
 	if e := s.checkScopes(w, r, rq.Kind); e != nil {
 		return e

@@ -145,7 +145,7 @@ func (s *Server) UpdateCalendar(email, id string, change func(*Calendar)) error 
 	c.etag = s.stamp()
 	c.events.edition++
 	c.events.updated = s.now()
-	return s.refresh(c, func(u *user) bool { return u.email == c.owner && !s.opts.QuietRenames })
+	return s.refresh(c, func(u *user) (touched, loud bool) { return true, u.email == c.owner && !s.opts.QuietRenames })
 }
 
 // Rename gives a calendar another summary.
@@ -153,18 +153,19 @@ func (s *Server) Rename(email, id, summary string) error {
 	return s.UpdateCalendar(email, id, func(c *Calendar) { c.Summary = summary })
 }
 
-// refresh encodes a calendar's entries anew. Deltas show those that loud is true for.
-func (s *Server) refresh(c *calendar, loud func(*user) bool) error {
+// refresh encodes a calendar's entries anew, of the users whom the change touches. Deltas show those that are loud.
+func (s *Server) refresh(c *calendar, which func(*user) (touched, loud bool)) error {
 	for _, u := range s.users {
 		e := u.subs[c.id]
-		if e == nil || s.find(u.email, c.id) != c {
+		touched, loud := which(u)
+		if e == nil || !touched || s.find(u.email, c.id) != c {
 			continue
 		}
 		v, err := s.entry(u, c, e)
 		if err != nil {
 			return fmt.Errorf("refreshing the entry of %s: %w", c.id, err)
 		}
-		if loud(u) {
+		if loud {
 			u.entries.put(v)
 		} else {
 			u.entries.amend(v)
@@ -240,6 +241,7 @@ func (s *Server) regulate(c *calendar, change func()) error {
 	for u, old := range before {
 		role := c.roleOf(u.email)
 		if role == old {
+			delete(before, u) // nothing of the user's entry has changed
 			continue
 		}
 		c.events.mine[u.email] = append(c.events.mine[u.email], ByFullSync)
@@ -247,7 +249,10 @@ func (s *Server) regulate(c *calendar, change func()) error {
 			s.evict(u, c)
 		}
 	}
-	return s.refresh(c, func(*user) bool { return false })
+	return s.refresh(c, func(u *user) (touched, loud bool) {
+		_, touched = before[u]
+		return touched, false
+	})
 }
 
 // evict takes a calendar out of the list of a user who may not see it any more.

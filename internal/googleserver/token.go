@@ -50,6 +50,7 @@ type mark struct {
 
 	Delta bool   `json:"d,omitempty"` // page token: of a delta
 	At    uint64 `json:"a,omitempty"` // page token: where the next page begins
+	Pages int    `json:"n,omitempty"` // page token: its generation
 	Blank int    `json:"b,omitempty"` // page token: empty pages sent since
 }
 
@@ -104,7 +105,7 @@ func (s *Server) checkPage(m mark, l *list, q *query, now time.Time) *Error {
 	switch {
 	case !m.Page || m.Kind != q.kind || m.User != q.user || m.List != l.uid || m.Query != q.identity:
 		return InvalidPageToken
-	case m.Mine < l.pageDeath:
+	case m.Pages < l.pageDeath:
 		return InvalidPageToken
 	case s.opts.PageTokenLife > 0 && now.Sub(time.UnixMilli(m.Issued)) > s.opts.PageTokenLife:
 		return InvalidPageToken
