@@ -9,30 +9,44 @@ func (b *builder) readHangoutLink() bool {
 	return f != wrong
 }
 
-// readConference notices the entry point for video. The rest has no column.
+// readConference notices the entry point for video. The conference as a whole has no column.
 func (b *builder) readConference() bool {
-	b.readObject("", func(member string) {
-		if member != "entryPoints" {
-			b.value()
-			return
-		}
-		b.readArray(member, b.readEntryPoint)
-	})
-	return false
-}
-
-func (b *builder) readEntryPoint() {
-	var kind, uri string
-	b.readObject("entryPoints", func(member string) {
-		switch member {
-		case "entryPointType":
-			b.into("entryPoints."+member, &kind)
-		case "uri":
-			b.into("entryPoints."+member, &uri)
+	f := b.enter("", object)
+	for f == given && b.more() {
+		switch member := b.name(); member {
+		case "entryPoints":
+			b.readEntryPoints(member)
 		default:
 			b.value()
 		}
-	})
+	}
+	return f == null
+}
+
+func (b *builder) readEntryPoints(member string) {
+	if b.enter(member, list) != given {
+		return
+	}
+	for b.element() {
+		b.readEntryPoint(member)
+	}
+}
+
+func (b *builder) readEntryPoint(member string) {
+	if b.enter(member, object) != given {
+		return
+	}
+	var kind, uri string
+	for b.more() {
+		switch name := b.name(); name {
+		case "entryPointType":
+			b.into(name, &kind)
+		case "uri":
+			b.into(name, &uri)
+		default:
+			b.value()
+		}
+	}
 	if kind == "video" && b.video == "" {
 		b.video = uri
 	}

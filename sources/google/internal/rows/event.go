@@ -1,7 +1,6 @@
 package rows
 
 import (
-	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +41,7 @@ func (e *Event) Instance() (series, start string, ok bool) { return instance(e.I
 
 func instance(id string) (series, start string, ok bool) {
 	i := strings.LastIndexByte(id, '_')
-	if i < 1 || !isBasic(id[i+1:]) {
+	if i < 1 || !isOccurrence(id[i+1:]) {
 		return "", "", false
 	}
 	return id[:i], id[i+1:], true
@@ -58,32 +57,29 @@ func (e *Event) Row(s connector.Stream, o Options) connector.Row {
 
 // builder makes an Event of an item.
 type builder struct {
+	Event
 	reader
-	*Event
 	seen  uint64 // bits of the fields that have been read
 	slots [24]string
 	used  int
 
-	start, end, original dateTime
+	start, end, original moment
 	endOpen              bool // endTimeUnspecified
 	endValue             string
 	originalValue        string
 	hangoutLink          string
 	video                string // the conference's video entry point
-	transparency         string
 }
 
 // ParseEvent reads one item of events.list. It never fails: what cannot be read is left out, and ParseError and the row's
 // parse_error say so. Of a field that stands twice the first that can be read counts.
 func ParseEvent(item []byte) *Event {
-	b := &builder{Event: &Event{}}
-	b.item(item, b.member)
-	b.sent = b.text
-	if b.text == "" {
-		b.sent = string(item)
+	b := &builder{}
+	for ok := b.begin(item); ok && b.more(); {
+		b.member(b.name())
 	}
 	b.finish()
-	return b.Event
+	return &b.Event
 }
 
 // field says how a field of the item is read; read returns false where the value has no column.
@@ -138,11 +134,13 @@ func (b *builder) member(name string) {
 	f := columns[name]
 	taken := false
 	switch {
+	case b.broken:
 	case f.read == nil:
 		b.value()
 	case b.seen&f.bit != 0:
-		b.value()
-		b.note("", "stands twice")
+		if b.value(); !b.broken {
+			b.note("", "stands twice")
+		}
 	default:
 		if taken = f.read(b); taken {
 			b.seen |= f.bit
@@ -160,7 +158,6 @@ func (b *builder) member(name string) {
 	case name == "originalStartTime":
 		b.originalValue = v
 	}
-	b.field = ""
 }
 
 // other keeps a field that has no column: a string as itself, anything else as compact JSON.
@@ -174,10 +171,13 @@ func (b *builder) other(name, v string) {
 
 func (b *builder) keep(name, v string) {
 	if !b.charge(64 + len(name) + len(v)) {
-		b.add(shown(name) + ": left out, the fields are too long together")
+		b.add(cut(name) + ": left out, too long")
 		return
 	}
-	b.row.OtherProperties = append(b.row.OtherProperties, connector.Property{Name: clean(name), Parameters: none, Value: clean(v)})
+	if b.row.OtherProperties == nil {
+		b.row.OtherProperties = make([]connector.Property, 0, 6)
+	}
+	b.row.OtherProperties = append(b.row.OtherProperties, connector.Property{Name: name, Parameters: none, Value: v})
 }
 
 // none is the parameters of a property: JSON has none.
@@ -235,51 +235,54 @@ func (b *builder) readSequence() bool {
 	v := b.value()
 	n, err := strconv.ParseInt(v, 10, 32)
 	if err != nil || n < 0 {
-		b.note("", "not a sequence number: "+shown(v))
+		b.note("", "not a sequence number: "+cut(v))
 		return false
 	}
 	b.row.Sequence = int(n)
 	return true
 }
 
+var yes, no = true, false
+
 func (b *builder) readTransparency() bool {
 	s, f := b.readString("")
 	if f != given {
 		return f == null
 	}
-	busy := s != "transparent"
-	b.row.Busy = &busy
-	return !busy || s == "opaque"
+	b.row.Busy = &yes
+	if s == "transparent" {
+		b.row.Busy = &no
+	}
+	return s == "transparent" || s == "opaque"
 }
 
 func (b *builder) readRecurrence() bool {
-	return b.readArray("", func() {
+	f := b.enter("", list)
+	for f == given && b.element() {
 		if s, f := b.readString(""); f == given {
 			b.row.Recurrence = append(b.row.Recurrence, s)
 		}
-	}) != wrong
+	}
+	return f != wrong
 }
+
+var component = "VEVENT"
 
 // finish fills the columns that depend on several fields.
 func (b *builder) finish() {
-	component := "VEVENT"
+	b.field = ""
 	b.row.Component = &component
 	b.kind()
 	b.times()
 	b.conference()
 	if b.row.Busy == nil && b.start.given() {
-		busy := true // Google leaves out what is the default
-		b.row.Busy = &busy
+		b.row.Busy = &yes // Google leaves out what is the default
 	}
-	if b.ID == "" {
-		b.add("no id")
-	}
-	slices.SortStableFunc(b.row.OtherProperties, func(x, y connector.Property) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortStableFunc(b.row.OtherProperties, func(x, y connector.Property) int { return strings.Compare(x.Name, y.Name) })
 	b.row.ID, b.row.ETag = b.ID, b.opt(b.ETag)
 	b.Status, b.ICalUID, b.EventType = deref(b.row.Status), deref(b.row.UID), deref(b.row.EventType)
-	if b.ParseError = b.notes.String(); b.ParseError != "" {
-		b.row.ParseError = &b.ParseError
-	}
+	b.sent, b.ParseError = b.text, b.reader.end(b.ID)
+	b.row.ParseError = b.opt(b.ParseError)
 }
 
 func deref(s *string) string {
@@ -305,8 +308,11 @@ func (b *builder) kind() {
 		return
 	}
 	b.row.Kind = connector.Override
-	b.row.RecurrenceID = b.opt(b.originalStart())
+	b.row.RecurrenceID = b.opt(b.original.occurrence())
 	if b.row.RecurrenceID == nil {
 		b.row.RecurrenceID = b.opt(start)
+	}
+	if b.row.RecurrenceID == nil {
+		b.add("nothing says which occurrence of its series this is")
 	}
 }

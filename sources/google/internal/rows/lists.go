@@ -17,62 +17,63 @@ type Calendar struct {
 	Primary    bool
 	ParseError string // what could not be read
 
-	row  connector.Calendar
-	item string
+	summary, override, description, color, timeZone string
+	sent                                            string
 }
 
 // ParseCalendar reads one item of calendarList.list. It never fails: what cannot be read is left out, and ParseError says so.
 func ParseCalendar(item []byte) *Calendar {
 	c := &Calendar{}
-	var r reader
-	var summary, override, description, color, zone string
-	r.item(item, func(name string) {
-		r.field = name
-		switch name {
-		case "id":
-			r.into("", &c.ID)
-		case "etag":
-			r.into("", &c.ETag)
-		case "summary":
-			r.into("", &summary)
-		case "summaryOverride":
-			r.into("", &override)
-		case "description":
-			r.into("", &description)
-		case "backgroundColor":
-			r.into("", &color)
-		case "timeZone":
-			r.into("", &zone)
-		case "accessRole":
-			r.into("", &c.AccessRole)
-		case "deleted":
-			r.flag("", &c.Deleted)
-		case "hidden":
-			r.flag("", &c.Hidden)
-		case "primary":
-			r.flag("", &c.Primary)
-		default:
-			r.value()
-		}
-		r.field = ""
-	})
-	if c.Name = override; c.Name == "" {
-		c.Name = summary
+	r := &reader{}
+	for ok := r.begin(item); ok && r.more(); {
+		r.field = r.name()
+		c.read(r)
 	}
-	c.row = connector.Calendar{
-		Name: opt(c.Name), Description: opt(description), Color: opt(color), Timezone: opt(zone), AccessRole: opt(c.AccessRole),
-		Primary: c.Primary, Components: []string{"VEVENT"},
+	if c.Name = c.override; c.Name == "" {
+		c.Name = c.summary
 	}
-	c.item, c.ParseError = r.end(item, c.ID)
+	c.sent, c.ParseError = r.text, r.end(c.ID)
 	own(&c.ID, &c.ETag, &c.Name, &c.AccessRole)
 	return c
 }
 
+// read reads the value of the field that r has come to.
+func (c *Calendar) read(r *reader) {
+	switch r.field {
+	case "id":
+		r.into("", &c.ID)
+	case "etag":
+		r.into("", &c.ETag)
+	case "summary":
+		r.into("", &c.summary)
+	case "summaryOverride":
+		r.into("", &c.override)
+	case "description":
+		r.into("", &c.description)
+	case "backgroundColor":
+		r.into("", &c.color)
+	case "timeZone":
+		r.into("", &c.timeZone)
+	case "accessRole":
+		r.into("", &c.AccessRole)
+	case "deleted":
+		r.flag("", &c.Deleted)
+	case "hidden":
+		r.flag("", &c.Hidden)
+	case "primary":
+		r.flag("", &c.Primary)
+	default:
+		r.value()
+	}
+}
+
 // Row is the calendar's row in a stream; sync says how the calendar is followed.
 func (c *Calendar) Row(s connector.Stream, sync string, o Options) connector.Row {
-	row := c.row
-	row.Source, row.Account, row.Collection, row.Sync = s.Source, s.Account, c.ID, sync
-	row.Raw, _ = o.raw(c.item)
+	row := connector.Calendar{
+		Source: s.Source, Account: s.Account, Collection: c.ID, Sync: sync, Name: opt(c.Name), Description: opt(c.description),
+		Color: opt(c.color), Timezone: opt(c.timeZone), AccessRole: opt(c.AccessRole), Primary: c.Primary, Components: []string{"VEVENT"},
+	}
+	row.Raw, _ = o.raw(c.sent)
 	out := row.Row()
 	out.ETag = c.ETag
 	return out
@@ -86,7 +87,7 @@ type Rule struct {
 	ParseError string // what could not be read
 
 	scopeType, scopeValue string
-	item                  string
+	sent                  string
 }
 
 // Deleted says that the rule is a tombstone: it grants nothing.
@@ -95,10 +96,10 @@ func (r *Rule) Deleted() bool { return r.Role == "none" }
 // ParseRule reads one item of acl.list. It never fails: what cannot be read is left out, and ParseError says so.
 func ParseRule(item []byte) *Rule {
 	rule := &Rule{}
-	var r reader
-	r.item(item, func(name string) {
-		r.field = name
-		switch name {
+	r := &reader{}
+	for ok := r.begin(item); ok && r.more(); {
+		r.field = r.name()
+		switch r.field {
 		case "id":
 			r.into("", &rule.ID)
 		case "etag":
@@ -106,24 +107,30 @@ func ParseRule(item []byte) *Rule {
 		case "role":
 			r.into("", &rule.Role)
 		case "scope":
-			r.readObject("", func(member string) {
-				switch member {
-				case "type":
-					r.into(member, &rule.scopeType)
-				case "value":
-					r.into(member, &rule.scopeValue)
-				default:
-					r.value()
-				}
-			})
+			rule.readScope(r)
 		default:
 			r.value()
 		}
-		r.field = ""
-	})
-	rule.item, rule.ParseError = r.end(item, rule.ID)
+	}
+	rule.sent, rule.ParseError = r.text, r.end(rule.ID)
 	own(&rule.ID, &rule.ETag, &rule.Role)
 	return rule
+}
+
+func (r *Rule) readScope(from *reader) {
+	if from.enter("", object) != given {
+		return
+	}
+	for from.more() {
+		switch member := from.name(); member {
+		case "type":
+			from.into(member, &r.scopeType)
+		case "value":
+			from.into(member, &r.scopeValue)
+		default:
+			from.value()
+		}
+	}
 }
 
 // Row is the rule's row in a stream.
@@ -132,7 +139,7 @@ func (r *Rule) Row(s connector.Stream, o Options) connector.Row {
 		Source: s.Source, Account: s.Account, Collection: s.Collection, ID: r.ID,
 		Role: opt(r.Role), ScopeType: opt(r.scopeType), ScopeValue: opt(r.scopeValue),
 	}
-	row.Raw, _ = o.raw(r.item)
+	row.Raw, _ = o.raw(r.sent)
 	out := row.Row()
 	out.ETag = r.ETag
 	return out
@@ -145,52 +152,50 @@ type Setting struct {
 	ParseError string // what could not be read
 
 	value *string
-	item  string
+	sent  string
 }
 
 // ParseSetting reads one item of settings.list. It never fails: what cannot be read is left out, and ParseError says so.
 func ParseSetting(item []byte) *Setting {
 	s := &Setting{}
-	var r reader
-	r.item(item, func(name string) {
-		r.field = name
-		switch name {
+	r := &reader{}
+	for ok := r.begin(item); ok && r.more(); {
+		r.field = r.name()
+		switch r.field {
 		case "id":
 			r.into("", &s.ID)
 		case "etag":
 			r.into("", &s.ETag)
 		case "value":
-			if v, f := r.readString(""); f == given && s.value == nil {
-				s.value = &v
-			}
+			s.readValue(r)
 		default:
 			r.value()
 		}
-		r.field = ""
-	})
-	s.item, s.ParseError = r.end(item, s.ID)
+	}
+	s.sent, s.ParseError = r.text, r.end(s.ID)
 	own(&s.ID, &s.ETag)
 	return s
+}
+
+// readValue reads the value, which may be empty.
+func (s *Setting) readValue(r *reader) {
+	v, f := r.readString("")
+	switch {
+	case f != given:
+	case s.value != nil:
+		r.note("", "stands twice")
+	default:
+		s.value = &v
+	}
 }
 
 // Row is the setting's row in a stream.
 func (s *Setting) Row(in connector.Stream, o Options) connector.Row {
 	row := connector.Setting{Source: in.Source, Account: in.Account, ID: s.ID, Value: s.value}
-	row.Raw, _ = o.raw(s.item)
+	row.Raw, _ = o.raw(s.sent)
 	out := row.Row()
 	out.ETag = s.ETag
 	return out
-}
-
-// end returns the item as text and what could not be read of it.
-func (r *reader) end(item []byte, id string) (text, parseError string) {
-	if id == "" {
-		r.add("no id")
-	}
-	if r.text == "" {
-		r.text = string(item)
-	}
-	return r.text, r.notes.String()
 }
 
 // own makes strings that outlive the item: no parts of its text, which would be kept with them.

@@ -28,11 +28,11 @@ func (n *notes) String() string {
 	return s
 }
 
-// shown is s, cut, for a note.
-func shown(s string) string {
+// cut is the beginning of s, for a note.
+func cut(s string) string {
 	const most = 60
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+	if len(s) <= most {
+		return clean(strings.ToValidUTF8(s, "\uFFFD"))
 	}
-	return strconv.Quote(s)
+	return clean(strings.ToValidUTF8(s[:most], "")) + "…"
 }

@@ -12,8 +12,9 @@ var (
 
 func (b *builder) readOrganizer() bool {
 	var email, name string
-	f := b.readObject("", func(member string) {
-		switch member {
+	f := b.enter("", object)
+	for f == given && b.more() {
+		switch member := b.name(); member {
 		case "email":
 			b.into(member, &email)
 		case "displayName":
@@ -21,21 +22,27 @@ func (b *builder) readOrganizer() bool {
 		default:
 			b.value()
 		}
-	})
+	}
 	b.row.OrganizerEmail, b.row.OrganizerName = b.opt(email), b.opt(name)
 	return f == null || email != "" || name != ""
 }
 
 func (b *builder) readAttendees() bool {
-	return b.readArray("", b.readAttendee) != wrong
+	f := b.enter("", list)
+	for f == given && b.element() {
+		b.readAttendee()
+	}
+	return f != wrong
 }
 
 func (b *builder) readAttendee() {
+	if b.enter("", object) != given {
+		return
+	}
 	var email, name, response string
-	a := connector.Attendee{Role: &required}
-	f := b.readObject("", func(member string) {
-		isOptional, isResource := false, false
-		switch member {
+	var isOptional, isResource bool
+	for b.more() {
+		switch member := b.name(); member {
 		case "email":
 			b.into(member, &email)
 		case "displayName":
@@ -49,16 +56,16 @@ func (b *builder) readAttendee() {
 		default:
 			b.value()
 		}
-		if isOptional {
-			a.Role = &optional
-		}
-		if isResource {
-			a.Type = &resource
-		}
-	})
-	if f != given {
-		return
 	}
-	a.Email, a.Name, a.Response = b.opt(email), b.opt(name), b.opt(response)
+	a := connector.Attendee{Email: b.opt(email), Name: b.opt(name), Role: &required, Response: b.opt(response)}
+	if isOptional {
+		a.Role = &optional
+	}
+	if isResource {
+		a.Type = &resource
+	}
+	if b.row.Attendees == nil {
+		b.row.Attendees = make([]connector.Attendee, 0, 4)
+	}
 	b.row.Attendees = append(b.row.Attendees, a)
 }

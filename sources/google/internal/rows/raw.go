@@ -15,18 +15,19 @@ type Options struct {
 // are not UTF-8), of one left out because it is longer than MaxRaw by ";omitted" alone.
 const RawType = "application/json"
 
+var asText, asBase64, omitted = RawType, RawType + ";base64", RawType + ";omitted"
+
 // raw is what a row carries of the item, and its type; nil for none. Rows without a raw_type tell base64 by its first
 // byte, which is never that of an object.
 func (o Options) raw(item string) (raw, kind *string) {
-	text, name := item, RawType
 	switch {
 	case !o.Raw:
 		return nil, nil
 	case o.MaxRaw >= 0 && len(item) > o.MaxRaw:
-		name += ";omitted"
-		return nil, &name
+		return nil, &omitted
 	case !utf8.ValidString(item):
-		text, name = base64.StdEncoding.EncodeToString([]byte(item)), name+";base64"
+		text := base64.StdEncoding.EncodeToString([]byte(item))
+		return &text, &asBase64
 	}
-	return &text, &name
+	return &item, &asText
 }

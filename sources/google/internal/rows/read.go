@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,58 +17,51 @@ type reader struct {
 	dec    *jsontext.Decoder
 	text   string // the item; strings without escapes are parts of it
 	field  string // the item's field that is being read, for notes
-	budget int    // of MaxRow
+	budget int    // what is left of MaxRow
 	broken bool
 }
 
 // lenient takes what Google does not send: names that stand twice, and bytes that are not UTF-8 (they become U+FFFD).
 var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
 
-// item calls take for each member of the item; take is to read its value.
-func (r *reader) item(item []byte, take func(name string)) {
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
+// begin enters the item; false where it is no object.
+func (r *reader) begin(item []byte) bool {
+	r.text, r.budget = string(item), MaxRow
 	if len(item) > MaxItem {
 		r.add("not parsed: longer than " + strconv.Itoa(MaxItem) + " bytes")
-		return
+		return false
 	}
-	r.text, r.budget = string(item), MaxRow
-	r.dec = jsontext.NewDecoder(bytes.NewBuffer(item), lenient...)
+	r.dec = decoders.Get().(*jsontext.Decoder)
+	r.dec.Reset(bytes.NewBuffer(item), lenient...)
 	if r.dec.PeekKind() != '{' {
-		r.add("not a JSON object: " + shown(r.text))
-		return
+		r.add("not a JSON object: " + cut(r.text))
+		return false
 	}
-	r.members(take)
-	if r.broken {
-		return
-	}
-	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		r.add("more than one JSON value")
-	}
+	return r.enter("", object) == given
 }
 
-// members calls take for each member of the object that comes next; take is to read its value.
-func (r *reader) members(take func(name string)) {
-	r.token()
-	for !r.broken && r.dec.PeekKind() == '"' {
-		take(r.string())
-	}
-	r.token()
-}
-
-// elements calls take for each element of the array that comes next, as long as the budget lasts; take is to read it.
-func (r *reader) elements(take func()) {
-	r.token()
-	for n := 0; !r.broken && r.dec.PeekKind() != ']'; n++ {
-		if !r.charge(64) {
-			r.note("", "too long: only the first "+strconv.Itoa(n)+" elements")
-			for !r.broken && r.dec.PeekKind() != ']' {
-				r.value()
-			}
-			break
+// end checks that nothing follows the item, and that it says which it is; the answer says what could not be read.
+func (r *reader) end(id string) string {
+	r.field = ""
+	if r.dec != nil {
+		if _, err := r.dec.ReadToken(); !r.broken && len(r.list) == 0 && !errors.Is(err, io.EOF) {
+			r.add("more than one JSON value")
 		}
-		take()
+		r.dec.Reset(nothing{})
+		decoders.Put(r.dec)
 	}
-	r.token()
+	if id == "" {
+		r.add("no id")
+	}
+	return r.notes.String()
 }
+
+// nothing is what a decoder reads that is not in use.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 
 // charge takes n bytes from the budget; false where it does not last.
 func (r *reader) charge(n int) bool {
@@ -78,11 +72,34 @@ func (r *reader) charge(n int) bool {
 	return true
 }
 
-// token reads a brace or bracket.
-func (r *reader) token() {
-	if _, err := r.dec.ReadToken(); err != nil {
-		r.fail(err)
+// more tells whether the object or list that has been entered goes on; it leaves one that does not.
+func (r *reader) more() bool {
+	if r.broken {
+		return false
 	}
+	switch r.dec.PeekKind() {
+	case '}', ']', jsontext.KindInvalid:
+		if _, err := r.dec.ReadToken(); err != nil {
+			r.fail(err)
+		}
+		return false
+	}
+	return true
+}
+
+// element is more for lists, as long as the budget lasts.
+func (r *reader) element() bool {
+	if !r.more() {
+		return false
+	}
+	if r.charge(64) {
+		return true
+	}
+	r.note("", "too long, only its beginning is here")
+	for r.more() {
+		r.value()
+	}
+	return false
 }
 
 // value reads the value that comes next, of any type, as it is written; "" after a fault of syntax.
@@ -96,8 +113,8 @@ func (r *reader) value() string {
 	return r.text[end-len(v) : end]
 }
 
-// string reads a string, which must come next.
-func (r *reader) string() string { return unquote(r.value()) }
+// name reads the name of the next member.
+func (r *reader) name() string { return unquote(r.value()) }
 
 // fail notes a fault of syntax; nothing that follows it can be read.
 func (r *reader) fail(err error) {
@@ -110,12 +127,12 @@ func (r *reader) fail(err error) {
 	if errors.As(err, &syntax) {
 		what = syntax.Err.Error() + " after byte " + strconv.FormatInt(syntax.ByteOffset, 10)
 	}
-	r.note("", "not JSON: "+strings.ToValidUTF8(what, "\uFFFD"))
+	r.note("", "not JSON: "+clean(strings.ToValidUTF8(what, "\uFFFD")))
 }
 
 // note notes a fault of the field that is being read, or of a member of it.
 func (r *reader) note(member, what string) {
-	name := r.field
+	name := cut(r.field)
 	if member != "" {
 		name += "." + member
 	}
@@ -129,9 +146,15 @@ func (r *reader) note(member, what string) {
 type found int
 
 const (
-	wrong found = iota // another type, noted
+	wrong found = iota // another type, or more than the budget; noted
 	null
 	given
+)
+
+// The types that a value may be wanted as.
+const (
+	object = "an object"
+	list   = "a list"
 )
 
 // mismatch reads a value that is not of the type wanted: null means none, anything else is a fault of member.
@@ -144,23 +167,39 @@ func (r *reader) mismatch(member, want string) found {
 	case kind == 'n':
 		return null
 	}
-	r.note(member, "not "+want+": "+shown(v))
+	r.note(member, "not "+want+": "+cut(v))
 	return wrong
+}
+
+// enter goes into the object or list that comes next.
+func (r *reader) enter(member, want string) found {
+	kind := jsontext.Kind('{')
+	if want == list {
+		kind = '['
+	}
+	if r.dec.PeekKind() != kind {
+		return r.mismatch(member, want)
+	}
+	if _, err := r.dec.ReadToken(); err != nil {
+		r.fail(err)
+		return wrong
+	}
+	return given
 }
 
 func (r *reader) readString(member string) (string, found) {
 	if r.dec.PeekKind() != '"' {
 		return "", r.mismatch(member, "a string")
 	}
-	s := r.string()
-	if r.broken {
+	v := r.value()
+	switch {
+	case r.broken:
 		return "", wrong
-	}
-	if !r.charge(len(s)) {
-		r.note(member, "too long")
+	case !r.charge(len(v)):
+		r.note(member, "left out, too long")
 		return "", null
 	}
-	return clean(s), given
+	return unquote(v), given
 }
 
 func (r *reader) readBool(member string) (bool, found) {
@@ -170,22 +209,6 @@ func (r *reader) readBool(member string) (bool, found) {
 		return v == "true", given
 	}
 	return false, r.mismatch(member, "true or false")
-}
-
-func (r *reader) readObject(member string, take func(name string)) found {
-	if r.dec.PeekKind() != '{' {
-		return r.mismatch(member, "an object")
-	}
-	r.members(take)
-	return given
-}
-
-func (r *reader) readArray(member string, take func()) found {
-	if r.dec.PeekKind() != '[' {
-		return r.mismatch(member, "a list")
-	}
-	r.elements(take)
-	return given
 }
 
 // into reads a string into a place that is empty.
@@ -200,9 +223,9 @@ func (r *reader) into(member string, to *string) {
 	}
 }
 
-// flag reads a boolean.
+// flag reads a boolean, which stays true where it stands twice.
 func (r *reader) flag(member string, to *bool) {
 	if v, f := r.readBool(member); f == given {
-		*to = v
+		*to = *to || v
 	}
 }

@@ -6,48 +6,116 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-// dateTime is a start or end as it is sent: a day, or a time with an offset, a zone or both.
-type dateTime struct {
-	date, dateTime, timeZone string
+// form tells the kinds of start and end apart.
+type form int
+
+const (
+	date     form = iota + 1 // a day, of no zone
+	floating                 // a wall time of no known instant
+	instant
+)
+
+// moment is a start or end. The zero value is none.
+type moment struct {
+	form form
+	day  string    // of a date: 2026-06-02
+	t    time.Time // of an instant: in its zone, or with its offset; of a floating one: the wall time as if it were UTC
+	tz   string    // as sent; an instant written with Z and without a zone is UTC's
 }
 
-func (d *dateTime) given() bool { return d.date != "" || d.dateTime != "" }
+func (m *moment) given() bool { return m.form != 0 }
 
-// isDay says that it is a day and no time.
-func (d *dateTime) isDay() bool { return d.dateTime == "" && d.date != "" }
+func (m *moment) isDay() bool { return m.form == date }
 
 // readTime reads start, end or originalStartTime; false where it says neither day nor time.
-func (b *builder) readTime(to *dateTime) bool {
-	var d dateTime
-	f := b.readObject("", func(member string) {
-		switch member {
+func (b *builder) readTime(to *moment) bool {
+	var day, clock, tz string
+	f := b.enter("", object)
+	for f == given && b.more() {
+		switch member := b.name(); member {
 		case "date":
-			b.into(member, &d.date)
+			b.into(member, &day)
 		case "dateTime":
-			b.into(member, &d.dateTime)
+			b.into(member, &clock)
 		case "timeZone":
-			b.into(member, &d.timeZone)
+			b.into(member, &tz)
 		default:
 			b.value()
 		}
-	})
-	if f != given {
+	}
+	if f != given || b.broken {
 		return f == null
 	}
-	if d.date != "" {
-		if _, err := time.Parse(time.DateOnly, d.date); err != nil {
-			b.note("date", "not a day: "+shown(d.date))
-			d.date = ""
-		}
+	if clock != "" && b.clock(to, clock, tz) {
+		return true
 	}
-	if d.dateTime != "" {
-		if _, _, ok := parseTime(d.dateTime); !ok {
-			b.note("dateTime", "not a time: "+shown(d.dateTime))
-			d.dateTime = ""
-		}
+	if day == "" {
+		return false
 	}
-	*to = d
-	return d.given()
+	if _, err := time.Parse(time.DateOnly, day); err != nil {
+		b.note("date", "not a day: "+cut(day))
+		return false
+	}
+	*to = moment{form: date, day: day}
+	return true
+}
+
+// clock understands a dateTime in a zone. A wall time that occurs twice in its zone is the first, one that is passed over takes the
+// offset from before the gap (RFC 5545 3.3.5).
+func (b *builder) clock(to *moment, s, tz string) bool {
+	t, f := parseTime(s)
+	if f == 0 {
+		b.note("dateTime", "not a time: "+cut(s))
+		return false
+	}
+	m := moment{form: f, t: t, tz: tz}
+	loc := zone(tz)
+	switch {
+	case loc != nil && f == floating:
+		m.t, m.form = inZone(t, loc), instant
+	case loc != nil:
+		m.t = t.In(loc)
+	case f == floating:
+		b.note("dateTime", "neither an offset nor a zone that is known: "+cut(s))
+	case tz == "" && s[len(s)-1] == 'Z':
+		m.tz = "UTC"
+	}
+	if !writable(m.t) || !writable(m.t.UTC()) {
+		b.note("dateTime", "beyond the years 0 to 9999: "+cut(s))
+		return false
+	}
+	*to = m
+	return true
+}
+
+// writable says that a time's year has four digits.
+func writable(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 }
+
+// parseTime reads a time with its offset from UTC or without; the form is 0 where s is none.
+func parseTime(s string) (time.Time, form) {
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, instant
+	}
+	if t, err := time.Parse(wall, s); err == nil {
+		return t, floating
+	}
+	return time.Time{}, 0
+}
+
+// inZone is the instant of a wall time, given as if it were UTC.
+func inZone(wall time.Time, loc *time.Location) time.Time {
+	const day = 24 * time.Hour
+	before, after := offset(wall.Add(-day), loc), offset(wall.Add(day), loc)
+	t := wall.Add(-before)
+	if offset(t, loc) != before && offset(wall.Add(-after), loc) == after {
+		t = wall.Add(-after)
+	}
+	return t.In(loc)
+}
+
+func offset(t time.Time, loc *time.Location) time.Duration {
+	_, seconds := t.In(loc).Zone()
+	return time.Duration(seconds) * time.Second
 }
 
 // readEndOpen reads whether the end is given for form's sake only.
@@ -56,26 +124,29 @@ func (b *builder) readEndOpen() bool {
 	return false
 }
 
+// The forms of an occurrence in ids and in recurrence_id.
 const (
-	wallForm  = "2006-01-02T15:04:05"
-	utcForm   = "2006-01-02T15:04:05Z"
-	basicForm = "20060102T150405Z"
-	basicDay  = "20060102"
+	basicDay = "20060102"
+	basic    = "20060102T150405"
+	basicUTC = "20060102T150405Z"
 )
 
-// parseTime reads a time with its offset from UTC, or without: then floating, and t is the wall time as if it were UTC.
-func parseTime(s string) (t time.Time, floating, ok bool) {
-	t, err := time.Parse(time.RFC3339, s)
-	if err == nil {
-		return t, false, true
+// occurrence writes the moment as its row's recurrence_id names it, "" for none.
+func (m *moment) occurrence() string {
+	switch m.form {
+	case date:
+		return m.day[0:4] + m.day[5:7] + m.day[8:10]
+	case floating:
+		return m.t.Format(basic)
+	case instant:
+		return m.t.UTC().Format(basicUTC)
 	}
-	t, err = time.Parse(wallForm, s)
-	return t, true, err == nil
+	return ""
 }
 
-// isBasic tells a day or a UTC time as ids have them.
-func isBasic(s string) bool {
-	form := basicForm
+// isOccurrence tells a day or a UTC time as ids have them.
+func isOccurrence(s string) bool {
+	form := basicUTC
 	if len(s) == len(basicDay) {
 		form = basicDay
 	}
@@ -86,74 +157,11 @@ func isBasic(s string) bool {
 	return err == nil
 }
 
-// moment is a dateTime understood: the instant in its zone, or a wall time of no known instant.
-type moment struct {
-	t        time.Time // in its zone, or with its offset
-	floating bool      // t is the wall time, as if it were UTC
-	tz       string
-}
-
-// moment resolves the time. A wall time that occurs twice in its zone is the first, one that is passed over takes the offset from
-// before the gap (RFC 5545 3.3.5).
-func (d *dateTime) moment() moment {
-	t, floating, _ := parseTime(d.dateTime)
-	m := moment{t: t, floating: floating, tz: d.timeZone}
-	loc := zone(d.timeZone)
-	switch {
-	case loc == nil && m.tz == "" && d.dateTime[len(d.dateTime)-1] == 'Z':
-		m.tz = "UTC"
-	case loc == nil:
-	case floating:
-		m.t, m.floating = inZone(t, loc), false
-	default:
-		m.t = t.In(loc)
-	}
-	return m
-}
-
-// inZone is the instant of a wall time, given as if it were UTC.
-func inZone(wall time.Time, loc *time.Location) time.Time {
-	offset := func(t time.Time) time.Duration {
-		_, seconds := t.In(loc).Zone()
-		return time.Duration(seconds) * time.Second
-	}
-	before, after := offset(wall.Add(-24*time.Hour)), offset(wall.Add(24*time.Hour))
-	t := wall.Add(-before)
-	if offset(t) != before && offset(wall.Add(-after)) == after {
-		t = wall.Add(-after)
-	}
-	return t.In(loc)
-}
-
-// originalStart is which occurrence the event stands for, as its row names it; "" where that is not told.
-func (b *builder) originalStart() string {
-	d := &b.original
-	switch {
-	case !d.given():
-		return ""
-	case d.isDay():
-		return d.date[0:4] + d.date[5:7] + d.date[8:10]
-	}
-	m := d.moment()
-	if m.floating {
-		return m.t.Format(basicForm[:len(basicForm)-1])
-	}
-	return m.t.UTC().Format(basicForm)
-}
-
 // times fills the columns of start and end. An end that is not given, or for form's sake only, is the implied one
 // (RFC 5545 3.6.1).
 func (b *builder) times() {
 	if b.row.Kind != connector.Override && b.originalValue != "" {
 		b.other("originalStartTime", b.originalValue)
-	}
-	if !b.start.given() {
-		b.row.AllDay = b.end.isDay()
-	} else {
-		b.row.AllDay = b.start.isDay()
-		if b.end.given() && b.end.isDay() != b.start.isDay() {
-			b.add("one of start and end is a day, the other a time")
-		}
 	}
 	end := b.end
 	if b.start.given() && (b.endOpen || !end.given()) {
@@ -162,65 +170,68 @@ func (b *builder) times() {
 		}
 		end = b.start.implied()
 	}
+	b.row.AllDay = b.start.isDay() || !b.start.given() && end.isDay()
+	if b.start.given() && end.isDay() != b.start.isDay() {
+		b.add("one of start and end is a day, the other a time")
+	}
 	b.fill(&b.row.StartUTC, &b.row.StartLocal, &b.row.StartTZ, &b.start)
 	b.fill(&b.row.EndUTC, &b.row.EndLocal, &b.row.EndTZ, &end)
 }
 
-// implied is the end of an event that begins at d.
-func (d *dateTime) implied() dateTime {
-	if !d.isDay() {
-		return *d
+// implied is the end of an event that begins at m.
+func (m *moment) implied() moment {
+	if !m.isDay() {
+		return *m
 	}
-	day, _ := time.Parse(time.DateOnly, d.date)
-	return dateTime{date: day.AddDate(0, 0, 1).Format(time.DateOnly)}
+	day, _ := time.Parse(time.DateOnly, m.day)
+	if day = day.AddDate(0, 0, 1); !writable(day) {
+		return *m
+	}
+	return moment{form: date, day: day.Format(time.DateOnly)}
 }
 
-// fill writes a time into its three columns.
-func (b *builder) fill(utc, local, tz **string, d *dateTime) {
+// fill writes a moment into its three columns.
+func (b *builder) fill(utc, local, tz **string, m *moment) {
 	switch {
-	case !d.given():
+	case !m.given():
 		return
-	case d.isDay():
-		*local = b.ptr(d.date)
-		return
-	}
-	m := d.moment()
-	*tz, *local = b.opt(m.tz), b.date(m.t, wallForm)
-	if m.floating {
-		b.add("a time without an offset or a zone that is known: " + shown(d.dateTime))
+	case m.isDay():
+		*local = b.ptr(m.day)
 		return
 	}
-	*utc = b.date(m.t.UTC(), utcForm)
+	var buf [40]byte
+	*tz, *local = b.opt(m.tz), b.ptr(string(m.t.AppendFormat(buf[:0], time.RFC3339)[:len(wall)]))
+	if m.form == instant {
+		*utc = b.ptr(rfc3339(m.t))
+	}
 }
 
-// date writes a time, nil where its year has not four digits.
-func (b *builder) date(t time.Time, form string) *string {
-	if y := t.Year(); y < 0 || y > 9999 {
-		b.add("a time beyond the years 0 to 9999")
-		return nil
-	}
-	return b.ptr(t.Format(form))
+const wall = "2006-01-02T15:04:05"
+
+// rfc3339 writes a time in UTC, to the second.
+func rfc3339(t time.Time) string {
+	var buf [40]byte
+	return string(append(t.UTC().AppendFormat(buf[:0], time.RFC3339)[:len(wall)], 'Z'))
 }
 
-// stamp reads a time of the server's own, to the millisecond.
+// stamp reads a time of the server's own, to the millisecond; ms is that since 1970.
 func (b *builder) stamp(column **string, ms *int64) bool {
 	s, f := b.readString("")
 	if f != given {
 		return f == null
 	}
-	t, floating, ok := parseTime(s)
-	if !ok || floating {
-		b.note("", "not a time: "+shown(s))
+	t, form := parseTime(s)
+	if form != instant || !writable(t.UTC()) {
+		b.note("", "not a time: "+cut(s))
 		return false
 	}
-	t = t.UTC()
-	form := utcForm
-	if t.Nanosecond() >= int(time.Millisecond) {
-		form = "2006-01-02T15:04:05.000Z"
+	if t.Nanosecond() < int(time.Millisecond) {
+		*column = b.ptr(rfc3339(t))
+	} else {
+		*column = b.ptr(t.UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
-	*column = b.date(t, form)
 	if ms != nil {
 		*ms = t.UnixMilli()
 	}
-	return *column != nil
+	return true
 }
