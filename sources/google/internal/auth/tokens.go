@@ -144,8 +144,11 @@ func (t *Tokens) fetch(ctx context.Context) (string, time.Time, error) {
 		return "", time.Time{}, t.explain(ctx, w, err)
 	}
 	until, err := good(token, time.Now())
+	if err != nil && w.last.code != "" { // an error that came with a good status
+		return "", time.Time{}, t.explain(ctx, w, err)
+	}
 	if err != nil {
-		return "", time.Time{}, &Error{Op: t.op(), Host: w.last.host, Err: err}
+		return "", time.Time{}, &Error{Op: t.op(), Subject: t.subject, Scopes: t.scopes, Host: w.last.host, Status: w.last.status, Err: err}
 	}
 	return token.AccessToken, until, nil
 }

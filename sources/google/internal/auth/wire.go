@@ -126,9 +126,9 @@ func (t *Tokens) explain(ctx context.Context, w *wire, cause error) error {
 	case ctx.Err() != nil && w.last.err != nil:
 		e.Err = fmt.Errorf("no answer within %v: %w", patience, context.Cause(ctx))
 	case w.last.err != nil:
-		e.Err = w.last.err
+		e.Err = &below{text: red.clean(w.last.err.Error()), err: w.last.err}
 	case w.last.host == "":
-		e.Err = errors.New(red.clean(cause.Error()))
+		e.Err = &below{text: red.clean(cause.Error()), err: cause}
 	case w.last.status/100 == 2 && w.last.code == "":
 		e.Err = errors.New("the answer is not that of a token endpoint")
 	default:
@@ -137,3 +137,18 @@ func (t *Tokens) explain(ctx context.Context, w *wire, cause error) error {
 	e.Hint = hint(id, w.last, e)
 	return e
 }
+
+// below is what went wrong below HTTP, in words without secrets: net/http quotes an answer that it does not understand. So
+// the cause can be asked for by errors.Is and errors.As, but is not unwrapped, lest somebody prints it.
+type below struct {
+	text string
+	err  error
+}
+
+func (b *below) Error() string { return b.text }
+
+// Is implements what errors.Is asks.
+func (b *below) Is(target error) bool { return errors.Is(b.err, target) }
+
+// As implements what errors.As asks.
+func (b *below) As(target any) bool { return errors.As(b.err, target) }
