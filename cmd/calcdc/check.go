@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -16,7 +17,7 @@ import (
 
 // finding is one thing that was looked at.
 type finding struct {
-	Kind   string `json:"kind"` // configuration, kafka, topic, permissions, account
+	Kind   string `json:"kind"` // configuration, kafka, topic, permissions, source, account, stream
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
@@ -24,17 +25,17 @@ type finding struct {
 }
 
 type checkReport struct {
-	OK       bool           `json:"ok"`
-	Checks   []finding      `json:"checks"`
-	Accounts []*accountView `json:"accounts"`
+	OK     bool      `json:"ok"`
+	Checks []finding `json:"checks"`
+	looks
 }
 
 func newCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration, reach Kafka and every source, say what each server can do",
-		Long: "Validate the configuration file, reach Kafka and every account, say what each server can do and which Kafka\n" +
-			"ACLs are missing. Nothing is written: topics that are missing are named as such. The exit code is 1 where something cannot be reached, 2 where\n" +
+		Long: "Validate the configuration file, reach Kafka and every account, say what each server can do, which Kafka ACLs and,\n" +
+			"for Google, which scopes are missing. Nothing is written: topics that are missing are named as such. The exit code is 1 where something cannot be reached, 2 where\n" +
 			"the file is wrong.",
 		Example: "  calcdc check --config calcdc.yaml\n" +
 			"  calcdc check --config calcdc.yaml --json | jq '.checks[] | select(.ok | not)'",
@@ -60,28 +61,48 @@ func newCheck() *cobra.Command {
 }
 
 func checkAll(ctx context.Context, c *config.Config, file string) checkReport {
-	sources, accountCount := len(c.Sources), 0
-	for _, s := range c.Sources {
-		accountCount += len(s.CalDAV.Accounts)
-	}
-	r := checkReport{Checks: []finding{{Kind: "configuration", Name: file, OK: true,
-		Detail: count(sources, "source") + ", " + count(accountCount, "account")}}}
+	r := checkReport{Checks: []finding{{Kind: "configuration", Name: file, OK: true, Detail: count(len(c.Sources), "source")}}}
 	inKafka := make(chan []finding, 1)
 	go func() { inKafka <- checkKafka(ctx, c) }()
-	r.Accounts = describeAll(ctx, c, hclog.NewNullLogger())
+	r.looks = lookAtAll(ctx, c, true, hclog.NewNullLogger())
 	r.Checks = append(r.Checks, <-inKafka...)
-	for _, v := range r.Accounts {
-		f := finding{Kind: "account", Name: v.Source + "/" + v.Account, OK: v.Error == "", Error: v.Error}
-		if f.OK {
-			f.Detail = v.summary()
+	for _, s := range r.Sources {
+		r.Checks = append(r.Checks, s.finding())
+		for _, v := range r.Accounts {
+			if v.Source == s.Source {
+				r.Checks = append(r.Checks, v.findings()...)
+			}
 		}
-		r.Checks = append(r.Checks, f)
 	}
-	r.OK = true
-	for _, f := range r.Checks {
-		r.OK = r.OK && f.OK
-	}
+	r.OK = !slices.ContainsFunc(r.Checks, func(f finding) bool { return !f.OK })
 	return r
+}
+
+func (s sourceView) finding() finding {
+	f := finding{Kind: "source", Name: s.Source, OK: s.Error == "", Error: s.Error}
+	if f.OK {
+		f.Detail = s.Connector + ", " + count(s.Accounts, "account")
+	}
+	return f
+}
+
+// findings are what is known of the account, then of each of its kinds of stream.
+func (v *accountView) findings() []finding {
+	f := finding{Kind: "account", Name: v.Source + "/" + v.Account, OK: v.Error == "", Error: v.Error}
+	if f.OK {
+		f.Detail = v.summary()
+	}
+	out := []finding{f}
+	for _, p := range v.probes {
+		stream := finding{Kind: "stream", Name: f.Name + "/" + string(p.kind), OK: p.err == nil}
+		if stream.OK {
+			stream.Detail = "can be read"
+		} else {
+			stream.Error = p.err.Error()
+		}
+		out = append(out, stream)
+	}
+	return out
 }
 
 // checkKafka looks at the cluster and the topics without changing anything.

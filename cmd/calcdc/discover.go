@@ -5,27 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
+	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
 	"github.com/calcdc/calcdc/sinks/kafka"
 )
 
 type discovery struct {
-	Accounts []*accountView `json:"accounts"`
-	Error    string         `json:"error,omitempty"` // where the store could not be read
+	looks
+	Error string `json:"error,omitempty"` // where the store could not be read
 }
 
 func newDiscover() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "discover",
 		Short: "List accounts and collections, with how each will be synchronised",
-		Long: "List every account's collections: whether each is followed, how (sync-collection, or by comparing ctags or ETags\n" +
-			"where the server has no RFC 6578), and what is committed of it. Collections and accounts that only the store\n" +
+		Long: "List every account's collections: whether each is followed, how (CalDAV: sync-collection, or by comparing ctags or\n" +
+			"ETags where the server has no RFC 6578; Google: sync-token, updated-min, or full, where it is listed at each poll),\n" +
+			"the streams, where they are not events alone, and what is committed of its events. Collections and accounts that only the store\n" +
 			"knows are listed as not followed. The exit code is 1 where an account or Kafka cannot be reached.",
 		Example: "  calcdc discover --config calcdc.yaml\n" +
 			"  calcdc discover --config calcdc.yaml --json | jq -r '.accounts[].collections[].id'",
@@ -50,27 +53,33 @@ func newDiscover() *cobra.Command {
 }
 
 func discover(ctx context.Context, c *config.Config) discovery {
-	d := discovery{Accounts: describeAll(ctx, c, hclog.NewNullLogger())}
+	d := discovery{looks: lookAtAll(ctx, c, false, hclog.NewNullLogger())}
 	entries, err := listOffsets(ctx, c)
 	if err != nil {
 		d.Error = err.Error()
 	}
-	d.Accounts = addStore(d.Accounts, entries)
+	d.addStore(entries)
 	return d
 }
 
 // failed prints what could not be reached.
 func (d discovery) failed(stderr io.Writer) error {
-	var failed error
+	var errs []string
+	for _, s := range d.Sources {
+		errs = append(errs, s.Error)
+	}
 	for _, v := range d.Accounts {
-		if v.Error != "" {
-			_, _ = fmt.Fprintf(stderr, "calcdc: %s\n", v.Error)
-			failed = errReported
-		}
+		errs = append(errs, v.Error)
 	}
 	if d.Error != "" {
-		_, _ = fmt.Fprintf(stderr, "calcdc: reading what is committed: %s\n", d.Error)
-		failed = errReported
+		errs = append(errs, "reading what is committed: "+d.Error)
+	}
+	var failed error
+	for _, text := range errs {
+		if text != "" {
+			_, _ = fmt.Fprintf(stderr, "calcdc: %s\n", text)
+			failed = errReported
+		}
 	}
 	return failed
 }
@@ -107,14 +116,19 @@ func storedOffsets(ctx context.Context, c *config.Config, client *kafka.Client) 
 
 func printDiscovery(w io.Writer, d discovery) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "ACCOUNT\tCOLLECTION\tNAME\tFOLLOWED\tBY\tCOMMITTED")
+	_, _ = fmt.Fprintln(tw, "ACCOUNT\tCOLLECTION\tNAME\tROLE\tFOLLOWED\tBY\tCOMMITTED")
+	for _, s := range d.Sources {
+		if s.Error != "" {
+			_, _ = fmt.Fprintf(tw, "%s\t-\t\t\tcannot be asked\t\t\n", clean(s.Source))
+		}
+	}
 	for _, v := range d.Accounts {
 		name := clean(v.Source + "/" + v.Account)
 		if len(v.Collections) == 0 {
-			_, _ = fmt.Fprintf(tw, "%s\t-\t\t%s\t\t\n", name, v.empty())
+			_, _ = fmt.Fprintf(tw, "%s\t-\t\t\t%s\t\t\n", name, v.empty())
 		}
 		for _, c := range v.Collections {
-			_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", name, clean(c.ID), clean(c.Name), c.followed(), orDash(c.Sync), c.committed())
+			_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, clean(c.ID), clean(c.Name), orDash(clean(c.AccessRole)), c.followed(), orDash(c.Sync), c.committed())
 		}
 	}
 	return tw.Flush()
@@ -131,10 +145,24 @@ func (v *accountView) empty() string {
 }
 
 func (c collectionView) followed() string {
-	if c.Followed {
+	if !c.Followed {
+		return "no: " + c.Note
+	}
+	if len(c.Streams) == 1 && c.Streams[0] == connector.Events {
 		return "yes"
 	}
-	return "no: " + c.Note
+	return "yes: " + kindsText(c.Streams)
+}
+
+func kindsText(kinds []connector.Kind) string {
+	if len(kinds) == 0 {
+		return "its calendars row alone"
+	}
+	texts := make([]string, len(kinds))
+	for i, k := range kinds {
+		texts[i] = string(k)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (c collectionView) committed() string {

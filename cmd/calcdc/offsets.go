@@ -46,7 +46,7 @@ func selectionFlags(cmd *cobra.Command) *selection {
 	cmd.Flags().StringVar(&s.source, "source", "", "only streams of this `SOURCE`")
 	cmd.Flags().StringVar(&s.account, "account", "", "only streams of this `ACCOUNT`")
 	cmd.Flags().StringVar(&s.collection, "collection", "", "only streams of this collection, by `ID`")
-	cmd.Flags().StringVar(&s.kind, "stream", "", "only streams of this `KIND`: events, calendars")
+	cmd.Flags().StringVar(&s.kind, "stream", "", "only streams of this `KIND`: events, calendars, acl, settings")
 	return &s
 }
 
@@ -199,8 +199,8 @@ func newOffsetsReset() *cobra.Command {
 			"within seconds, loads again and goes on from there. Choose all streams in one command: a worker that is fenced twice within a\n" +
 			"minute takes it for a second worker with its name, and ends.\n\n" +
 			"With --delete, a delete is published instead for every row of those chosen streams that the configuration no\n" +
-			"longer names: sources and accounts that are not in it, collections that are listed but not followed. Without it\n" +
-			"their rows are left as they stand.",
+			"longer names: sources and accounts that are not in it (or not found by it), collections that are listed but not\n" +
+			"followed, kinds of stream that are not. Without it their rows are left as they stand.",
 		Example: "  calcdc offsets reset --config calcdc.yaml --source work --account alice --collection /alice/work/\n" +
 			"  calcdc offsets reset --config calcdc.yaml --all --yes\n" +
 			"  calcdc offsets reset --config calcdc.yaml --delete --source retired",

@@ -16,62 +16,98 @@ import (
 )
 
 // unnamed keeps, of entries, the streams that the configuration no longer names: of sources and accounts that are not
-// in it, and of collections that the server lists but that are not followed. What a server does not list is left to
-// run, which looks before it deletes (Invariant 3); an account whose server cannot be asked is an error.
+// in it, of kinds that are not followed, and of collections that the server lists but that are not followed. What a
+// server does not list is left to run, which looks before it deletes (Invariant 3); a source or an account that cannot be
+// asked is an error.
 func unnamed(ctx context.Context, c *config.Config, entries []offsets.Entry) ([]offsets.Entry, error) {
 	var out []offsets.Entry
-	views := map[[2]string]*accountView{}
+	n := naming{config: c, accounts: map[string][]principal{}, views: map[[2]string]*accountView{}}
 	for _, e := range entries {
-		s, a, named := find(c, e.Stream.Source, e.Stream.Account)
+		named, err := n.names(ctx, e.Stream)
+		if err != nil {
+			return nil, fmt.Errorf("asking whether %s is followed: %w", e.Stream, err)
+		}
 		if !named {
-			out = append(out, e)
-			continue
-		}
-		if e.Stream.Kind != connector.Events {
-			continue
-		}
-		key := [2]string{s.Name, a.Name}
-		if views[key] == nil {
-			v := &accountView{Source: s.Name, Account: a.Name}
-			if err := v.describe(ctx, c, s, a, hclog.NewNullLogger()); err != nil {
-				return nil, fmt.Errorf("asking whether %s is followed: %w", e.Stream, err)
-			}
-			views[key] = v
-		}
-		if slices.ContainsFunc(views[key].Collections, func(col collectionView) bool { return col.ID == e.Stream.Collection && !col.Followed }) {
 			out = append(out, e)
 		}
 	}
 	return out, nil
 }
 
-// find looks an account up in the configuration.
-func find(c *config.Config, source, account string) (*config.Source, config.Account, bool) {
-	for i := range c.Sources {
-		s := &c.Sources[i]
-		for _, a := range s.CalDAV.Accounts {
-			if s.Name == source && a.Name == account {
-				return s, a, true
-			}
-		}
-	}
-	return nil, config.Account{}, false
+// naming knows what the configuration names, asking each source and account once.
+type naming struct {
+	config   *config.Config
+	accounts map[string][]principal // by source
+	views    map[[2]string]*accountView
 }
 
-// retirePartition publishes a d for every row of the streams, events before calendars, as their owner.
+func (n naming) names(ctx context.Context, s connector.Stream) (bool, error) {
+	i := slices.IndexFunc(n.config.Sources, func(source config.Source) bool { return source.Name == s.Source })
+	if i < 0 || !slices.Contains(streamsOf(&n.config.Sources[i]), s.Kind) {
+		return false, nil
+	}
+	source := &n.config.Sources[i]
+	if _, asked := n.accounts[s.Source]; !asked {
+		_, accounts, err := found(ctx, n.config, source, hclog.NewNullLogger())
+		if err != nil {
+			return false, err
+		}
+		n.accounts[s.Source] = accounts
+	}
+	j := slices.IndexFunc(n.accounts[s.Source], func(a principal) bool { return a.Name() == s.Account })
+	if j < 0 || !ofCollection(s.Kind) {
+		return j >= 0, nil
+	}
+	v, err := n.view(ctx, source, n.accounts[s.Source][j])
+	if err != nil {
+		return false, err
+	}
+	left := slices.ContainsFunc(v.Collections, func(col collectionView) bool {
+		return col.ID == s.Collection && !slices.Contains(col.Streams, s.Kind)
+	})
+	return !left, nil
+}
+
+func (n naming) view(ctx context.Context, s *config.Source, a principal) (*accountView, error) {
+	key := [2]string{s.Name, a.Name()}
+	if n.views[key] == nil {
+		ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+		defer cancel()
+		v := newAccountView(s, a.Name())
+		if err := a.describe(ctx, v); err != nil {
+			return nil, err
+		}
+		n.views[key] = v
+	}
+	return n.views[key], nil
+}
+
+// retirePartition publishes a d for every row of the streams, those of collections first, as their owner.
 func retirePartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
 	topics := newDataTopics(c, client)
 	ledger := newLedger(c, client, topics, p, log)
-	conn := connector.New(connectorConfig(c), nil, map[int32]connector.Ledger{p: ledger}, topics, admin.New(thisBuild().Version, hclog.NewNullLogger()), log)
+	conn := connector.New(connectorConfig(c), kindsOf(c, streams), map[int32]connector.Ledger{p: ledger}, topics, admin.New(thisBuild().Version, hclog.NewNullLogger()), log)
 	slices.SortStableFunc(streams, func(a, b connector.Stream) int { return rank(a) - rank(b) })
 	return owning(ctx, ledger, func() error { return conn.Retire(ctx, ledger, streams...) })
 }
 
+// rank puts what an account has one of behind what it has of each collection.
 func rank(s connector.Stream) int {
-	if s.Kind == connector.Calendars {
-		return 1
+	if ofCollection(s.Kind) {
+		return 0
 	}
-	return 0
+	return 1
+}
+
+// kindsOf are the sources of streams, configured or not, for their kind alone.
+func kindsOf(c *config.Config, streams []connector.Stream) []connector.Source {
+	var out []connector.Source
+	for _, s := range streams {
+		if !slices.ContainsFunc(out, func(known connector.Source) bool { return known.Name == s.Source }) {
+			out = append(out, connector.Source{Name: s.Source, Connector: connectorOf(c, s.Source, streams)})
+		}
+	}
+	return out
 }
 
 // owning does act as the owner of the ledger's partition. A worker that takes it back in between only makes it take

@@ -18,7 +18,7 @@ func newRoot() (root *cobra.Command, started *bool) {
 	root = &cobra.Command{
 		Use:   "calcdc",
 		Short: "Make Kafka mirror people's calendars",
-		Long: "calcdc follows calendars (CalDAV) and publishes every change of them to Kafka, exactly once: a topic read\n" +
+		Long: "calcdc follows calendars (CalDAV, Google) and publishes every change of them to Kafka, exactly once: a topic read\n" +
 			"with isolation.level=read_committed holds, folded, what the calendars hold.",
 		Example: "  calcdc demo                              everything embedded: see what it does\n" +
 			"  calcdc check --config calcdc.yaml        is the configuration right, is everything within reach?\n" +

@@ -65,7 +65,7 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accounts(sources),
+	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accountsText(sources),
 		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", addressOf(ln))
 	return serve(ctx, ln, conn, observer, log)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,10 @@ func tailTopics(c *config.Config, source string) []string {
 		return dataTopicNames(c)
 	}
 	only := *c
-	only.Sources = []config.Source{{Name: source}}
+	only.Sources = slices.DeleteFunc(slices.Clone(c.Sources), func(s config.Source) bool { return s.Name != source })
+	if len(only.Sources) == 0 {
+		only.Sources = []config.Source{{Name: source}} // its topics may be there still
+	}
 	return dataTopicNames(&only)
 }
 

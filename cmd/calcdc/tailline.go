@@ -28,7 +28,9 @@ type rowKey struct {
 
 type rowFields struct {
 	Summary    *string `json:"summary"`
-	Name       *string `json:"name"` // of a calendar
+	Name       *string `json:"name"`  // of a calendar
+	Role       *string `json:"role"`  // of an access rule
+	Value      *string `json:"value"` // of a setting
 	StartLocal *string `json:"start_local"`
 	StartUTC   *string `json:"start_utc"`
 }
@@ -46,12 +48,17 @@ func (o tailOptions) line(rec connector.Committed) (string, bool) {
 	headers := headerMap(rec)
 	when := time.UnixMilli(rec.TimeMs).Local().Format(time.RFC3339)
 	if marker := headers["calcdc.marker"]; marker != "" {
-		return fmt.Sprintf("%s  -- %s %s/%s %s %s--", when, clean(marker), clean(key.Source), clean(key.Account), clean(key.Collection), clean(markerFacts(headers))), true
+		stream := clean(key.Source) + "/" + clean(key.Account) + " "
+		if key.Collection != "" {
+			stream += clean(key.Collection) + " "
+		}
+		return fmt.Sprintf("%s  -- %s %s%s--", when, clean(marker), stream, clean(markerFacts(headers))), true
 	}
 	if rec.Value == nil {
 		return "", false
 	}
-	return fmt.Sprintf("%s  %s  %s/%s  %s", when, orDash(clean(headers["calcdc.op"])), clean(key.Source), clean(key.Account), describeRow(key, rec.Value)), true
+	fields := []string{when, orDash(clean(headers["calcdc.op"])), clean(key.Source) + "/" + clean(key.Account)}
+	return strings.Join(append(fields, describeRow(key, rec.Value)...), "  "), true
 }
 
 func jsonLine(rec connector.Committed) string {
@@ -95,28 +102,30 @@ func markerFacts(headers map[string]string) string {
 	return facts
 }
 
-// describeRow is collection, id, start and summary, of the new row or, where there is none, the old one.
-func describeRow(key rowKey, value []byte) string {
+// describeRow is collection, id, start and what the row is about, of the new row or, where there is none, the old one.
+func describeRow(key rowKey, value []byte) []string {
 	var envelope struct{ Before, After *rowFields }
 	_ = json.Unmarshal(value, &envelope) // what is no envelope of ours shows its key alone
-	parts := []string{clean(key.Collection)}
-	if key.ID != "" {
-		parts = append(parts, clean(key.ID))
+	var parts []string
+	for _, p := range []string{key.Collection, key.ID} {
+		if p != "" {
+			parts = append(parts, clean(p))
+		}
 	}
 	row := envelope.After
 	if row == nil {
 		row = envelope.Before
 	}
 	if row == nil {
-		return strings.Join(parts, "  ")
+		return parts
 	}
 	if start := first(row.StartLocal, row.StartUTC); start != "" {
 		parts = append(parts, clean(start))
 	}
-	if title := first(row.Summary, row.Name); title != "" {
+	if title := first(row.Summary, row.Name, row.Role, row.Value); title != "" {
 		parts = append(parts, fmt.Sprintf("%q", shortened(title, 80)))
 	}
-	return strings.Join(parts, "  ")
+	return parts
 }
 
 func first(texts ...*string) string {

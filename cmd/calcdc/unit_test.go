@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,9 +41,12 @@ func TestLinesForPeople(t *testing.T) {
 		{record(key, "", "calcdc.marker", "snapshot-end", "calcdc.epoch", "2", "calcdc.reason", "token-invalid", "calcdc.count", "9"),
 			`-- snapshot-end work/alice /a/ epoch 2 token-invalid 9 rows --`},
 		{record(key, ""), ""},
+		{record(`{"source":"t","account":"a@b","collection":"a@b","id":"user:c@d"}`, `{"after":{"role":"reader"}}`, "calcdc.op", "c"), `c  t/a@b  a@b  user:c@d  "reader"`},
+		{record(`{"source":"t","account":"a@b","id":"timezone"}`, `{"after":{"value":"UTC"}}`, "calcdc.op", "r"), `r  t/a@b  timezone  "UTC"`},
+		{record(`{"source":"t","account":"a@b","id":""}`, "", "calcdc.marker", "snapshot-begin", "calcdc.epoch", "1"), `-- snapshot-begin t/a@b epoch 1 --`},
 		{record(`{"source":"w","account":"\u001b[2Jb","collection":"/\u202e/","id":"\u0007"}`, `{"after":{"summary":"\u001b]0;x\u0007"}}`, "calcdc.op", "\x1b"),
 			`·  w/·[2Jb  /·/  ·  "\x1b]0;x\a"`},
-		{record("no json", "none either"), "-  /  "},
+		{record("no json", "none either"), "-  /"},
 		{record(key, `{"after":{"summary":"`+strings.Repeat("é", 500)+`"}}`, "calcdc.op", "u"), `u  work/alice  /a/  x.ics  "` + strings.Repeat("é", 80) + `…"`},
 	} {
 		line, wanted := tailOptions{}.line(c.rec)
@@ -85,17 +89,18 @@ func entry(source, account, collection string, kind connector.Kind, rows int64) 
 }
 
 func TestWhatOnlyTheStoreKnows(t *testing.T) {
-	views := []*accountView{
-		{Source: "work", Account: "alice", Collections: []collectionView{{ID: "/a/", Followed: true}}},
+	known := looks{Accounts: []*accountView{
+		{Source: "work", Account: "alice", Collections: []collectionView{{ID: "/a/", Followed: true, Streams: []connector.Kind{connector.Events}}}},
 		{Source: "work", Account: "bob", Error: "401"},
-	}
-	views = addStore(views, []offsets.Entry{
+	}, Sources: []sourceView{{Source: "work", Connector: "caldav"}, {Source: "team", Connector: "google"}, {Source: "down", Connector: "google", Error: "503"}}}
+	known.addStore([]offsets.Entry{
+		entry("team", "eve", "e@example.org", connector.Events, 1), entry("down", "fay", "f@example.org", connector.Events, 1),
 		entry("work", "alice", "", connector.Calendars, 2), entry("work", "alice", "/a/", connector.Events, 5),
 		entry("work", "alice", "/gone/", connector.Events, 3), entry("work", "bob", "/b/", connector.Events, 1),
 		entry("old", "carol", "/c/", connector.Events, 4), entry("old", "dave", "", connector.Calendars, 0),
 	})
 	got := map[string]string{}
-	for _, v := range views {
+	for _, v := range known.Accounts {
 		got[v.Source+"/"+v.Account] = v.empty()
 		for _, c := range v.Collections {
 			got[v.Source+"/"+v.Account+" "+c.ID] = c.followed() + "; " + c.committed()
@@ -107,6 +112,8 @@ func TestWhatOnlyTheStoreKnows(t *testing.T) {
 		"work/bob":          "cannot be asked", "work/bob /b/": "no: in the store; the server could not be asked; streaming, epoch 1, 1 row",
 		"old/carol": "not in the configuration", "old/carol /c/": "no: not in the configuration; streaming, epoch 1, 4 rows",
 		"old/dave": "not in the configuration",
+		"team/eve": "not found by its source", "team/eve e@example.org": "no: not found by its source; streaming, epoch 1, 1 row",
+		"down/fay": "in the store; its source could not be asked", "down/fay f@example.org": "no: in the store; its source could not be asked; streaming, epoch 1, 1 row",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -166,6 +173,85 @@ func TestExitCodes(t *testing.T) {
 		var out strings.Builder
 		if code := report(&out, c.err, c.started); code != c.code || out.String() != c.printed {
 			t.Errorf("%v: %d %q", c.err, code, out.String())
+		}
+	}
+}
+
+func TestStreamsOfSources(t *testing.T) {
+	c := testConfig([]string{"b:1"}, "http://h/")
+	g := config.DefaultGoogle()
+	all, some := g, g
+	some.Streams = []string{"acl", "calendars"}
+	c.Sources = append(c.Sources, config.Source{Name: "all", Google: &all}, config.Source{Name: "some", Google: &some})
+	want := []string{"cal.work.events", "cal.work.calendars", "cal.all.events", "cal.all.calendars", "cal.all.acl", "cal.all.settings",
+		"cal.some.calendars", "cal.some.acl"}
+	if got := dataTopicNames(c); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for source, want := range map[string][]string{
+		"some": {"cal.some.calendars", "cal.some.acl"},
+		"gone": {"cal.gone.events", "cal.gone.calendars", "cal.gone.acl", "cal.gone.settings"}, // its topics may be there still
+	} {
+		if got := tailTopics(c, source); !reflect.DeepEqual(got, want) {
+			t.Errorf("tail of %s: got  %q\nwant %q", source, got, want)
+		}
+	}
+	if got, want := streamsOfAccounts(&c.Sources[1]), []connector.Kind{connector.Calendars, connector.Settings}; !reflect.DeepEqual(got, want) {
+		t.Errorf("of accounts: %q", got)
+	}
+}
+
+func TestKindOfASource(t *testing.T) {
+	c := testConfig([]string{"b:1"}, "http://h/")
+	g := config.DefaultGoogle()
+	c.Sources = append(c.Sources, config.Source{Name: "team", Google: &g})
+	stream := func(source string, kind connector.Kind, collection string) connector.Stream {
+		return connector.Stream{Source: source, Account: "a", Kind: kind, Collection: collection}
+	}
+	streams := []connector.Stream{
+		stream("olddav", connector.Calendars, ""), stream("olddav", connector.Events, "/a/b@c/"),
+		stream("old1", connector.Calendars, ""), stream("old1", connector.Events, "a@b"),
+		stream("old2", connector.Settings, ""), stream("old3", connector.ACL, "a@b"),
+		stream("work", connector.Events, "/a/"), stream("team", connector.Calendars, ""),
+	}
+	want := map[string]string{"olddav": "caldav", "old1": "google", "old2": "google", "old3": "google", "work": "caldav", "team": "google"}
+	got := map[string]string{}
+	for _, s := range kindsOf(c, streams) {
+		got[s.Name] = s.Connector
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestAccountsOfTheStart(t *testing.T) {
+	finding := func(context.Context) ([]connector.Account, error) { return nil, nil }
+	named := connector.Source{Name: "work", Accounts: make([]connector.Account, 2)}
+	team, rooms := connector.Source{Name: "team", Find: finding}, connector.Source{Name: "rooms", Find: finding}
+	for want, sources := range map[string][]connector.Source{
+		"2": {named}, "those found by team, rooms": {team, rooms}, "2 and those found by team": {named, team},
+	} {
+		if got := accountsText(sources); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestSummaries(t *testing.T) {
+	v := accountView{Collections: []collectionView{
+		{Followed: true, Sync: "sync-token"}, {Followed: true, Sync: "full"}, {Sync: "sync-token"}, {Followed: true, Sync: "sync-token"}}}
+	if got, want := v.summary(), "4 collections, 3 followed: 2 by sync-token, 1 by full"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for want, c := range map[string]collectionView{
+		"yes":                          {Followed: true, Streams: []connector.Kind{connector.Events}},
+		"yes: events, acl":             {Followed: true, Streams: []connector.Kind{connector.Events, connector.ACL}},
+		"yes: acl":                     {Followed: true, Streams: []connector.Kind{connector.ACL}},
+		"yes: its calendars row alone": {Followed: true},
+		"no: x":                        {Note: "x"},
+	} {
+		if got := c.followed(); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -3,24 +3,42 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
-	"github.com/calcdc/calcdc/sources/caldav"
 )
 
-// What looking at servers may cost: time for one account, and how many at once.
+// lookTimeout is what looking at one account, or finding the accounts of a source, may take.
+const lookTimeout = time.Minute
+
+// Why something is not followed.
 const (
-	lookTimeout = time.Minute
-	looksAtOnce = 8
+	notIncluded   = "not included, or excluded, by collections"
+	notConfigured = "not in the configuration"
 )
+
+// looks are the configured sources and accounts, as their servers show them.
+type looks struct {
+	Sources  []sourceView   `json:"sources"`
+	Accounts []*accountView `json:"accounts"`
+}
+
+// sourceView is a configured source.
+type sourceView struct {
+	Source    string `json:"source"`
+	Connector string `json:"connector"`
+	Accounts  int    `json:"accounts"`
+	Error     string `json:"error,omitempty"` // why its accounts could not be found
+}
 
 // accountView is an account as its server and, for discover, the store show it.
 type accountView struct {
@@ -28,96 +46,123 @@ type accountView struct {
 	Account     string           `json:"account"`
 	Principal   string           `json:"principal,omitempty"`
 	Homes       []string         `json:"homes,omitempty"`
+	Streams     []connector.Kind `json:"streams"` // those that are followed and of which an account has one
 	Collections []collectionView `json:"collections"`
 	Note        string           `json:"note,omitempty"`
 	Error       string           `json:"error,omitempty"`
+	probes      []probe
 }
 
 // collectionView is a collection. Phase, epoch and rows are those of its events stream in the store.
 type collectionView struct {
-	ID         string          `json:"id"`
-	Name       string          `json:"name"`
-	Components []string        `json:"components"`
-	Sync       string          `json:"sync"` // sync-collection, ctag or etag; "" where the server does not list it
-	Followed   bool            `json:"followed"`
-	Note       string          `json:"note,omitempty"`
-	Phase      connector.Phase `json:"phase,omitempty"`
-	Epoch      int64           `json:"epoch,omitempty"`
-	Rows       *int64          `json:"rows,omitempty"` // nil where nothing is committed
+	ID         string           `json:"id"`
+	Name       string           `json:"name"`
+	Components []string         `json:"components"`
+	AccessRole string           `json:"access_role,omitempty"`
+	Sync       string           `json:"sync"` // sync-collection, ctag, etag; sync-token, updated-min, full; "" where the server does not list it
+	Followed   bool             `json:"followed"`
+	Streams    []connector.Kind `json:"streams"` // those that are followed of it
+	Note       string           `json:"note,omitempty"`
+	Phase      connector.Phase  `json:"phase,omitempty"`
+	Epoch      int64            `json:"epoch,omitempty"`
+	Rows       *int64           `json:"rows,omitempty"` // nil where nothing is committed
 }
 
-// describeAll asks every account's server what it has. An account that fails says so in its Error.
-func describeAll(ctx context.Context, c *config.Config, log hclog.Logger) []*accountView {
-	var views []*accountView
+// lookAtAll asks every source for its accounts and every account what it has, and with probes whether each stream can be
+// read. What fails says so in its Error.
+func lookAtAll(ctx context.Context, c *config.Config, probes bool, log hclog.Logger) looks {
+	found := make([]looks, len(c.Sources))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, looksAtOnce)
 	for i := range c.Sources {
-		s := &c.Sources[i]
-		for _, a := range s.CalDAV.Accounts {
-			v := &accountView{Source: s.Name, Account: a.Name, Collections: []collectionView{}}
-			views = append(views, v)
-			wg.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				if err := v.describe(ctx, c, s, a, log); err != nil {
-					v.Error = err.Error()
-				}
-			})
-		}
+		wg.Go(func() { found[i] = lookAt(ctx, c, &c.Sources[i], probes, log) })
 	}
 	wg.Wait()
-	return views
+	all := looks{Sources: []sourceView{}, Accounts: []*accountView{}}
+	for _, l := range found {
+		all.Sources, all.Accounts = append(all.Sources, l.Sources...), append(all.Accounts, l.Accounts...)
+	}
+	return all
 }
 
-func (v *accountView) describe(ctx context.Context, c *config.Config, s *config.Source, a config.Account, log hclog.Logger) error {
+func lookAt(ctx context.Context, c *config.Config, s *config.Source, probes bool, log hclog.Logger) looks {
+	view := sourceView{Source: s.Name, Connector: connectorOf(c, s.Name, nil)}
+	u, accounts, err := found(ctx, c, s, log)
+	if err != nil {
+		view.Error = err.Error()
+		return looks{Sources: []sourceView{view}}
+	}
+	view.Accounts = len(accounts)
+	out := looks{Sources: []sourceView{view}}
+	var g errgroup.Group
+	g.SetLimit(u.passes)
+	for _, a := range accounts {
+		v := newAccountView(s, a.Name())
+		out.Accounts = append(out.Accounts, v)
+		g.Go(func() error { v.look(ctx, a, probes); return nil })
+	}
+	_ = g.Wait() // each has its own error
+	return out
+}
+
+// found opens a source and finds its accounts.
+func found(ctx context.Context, c *config.Config, s *config.Source, log hclog.Logger) (*upstream, []principal, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	account, err := newAccount(c, s, a, log)
+	u, err := open(c, s, log)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	d, err := account.Describe(ctx)
-	if err != nil {
-		return err
-	}
-	v.Principal, v.Homes = d.Principal, d.Homes
-	for _, col := range d.Collections {
-		v.Collections = append(v.Collections, newCollectionView(s, col))
-	}
-	return nil
+	accounts, err := u.accounts(ctx)
+	return u, accounts, err
 }
 
-func newCollectionView(s *config.Source, col caldav.Collection) collectionView {
-	v := collectionView{ID: col.ID, Name: col.Name, Components: col.Components, Sync: col.Sync, Followed: col.Followed}
-	switch {
-	case v.Followed:
-	case !s.Collections.Follow(col.ID, col.Name):
-		v.Note = "not included, or excluded, by collections"
-	default:
-		v.Note = "has no component that is followed"
+func newAccountView(s *config.Source, account string) *accountView {
+	return &accountView{Source: s.Name, Account: account, Streams: streamsOfAccounts(s), Collections: []collectionView{}}
+}
+
+func (v *accountView) look(ctx context.Context, a principal, probes bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if err := a.describe(ctx, v); err != nil {
+		v.Error = err.Error()
 	}
-	return v
+	if probes {
+		v.probes = a.probe(ctx)
+	}
 }
 
 // addStore tells of each collection what is committed, and adds collections and accounts that only the store knows.
-func addStore(views []*accountView, entries []offsets.Entry) []*accountView {
+func (l *looks) addStore(entries []offsets.Entry) {
 	byAccount := map[[2]string]*accountView{}
-	for _, v := range views {
+	for _, v := range l.Accounts {
 		byAccount[[2]string{v.Source, v.Account}] = v
 	}
 	for _, e := range entries {
 		key := [2]string{e.Stream.Source, e.Stream.Account}
 		v, ok := byAccount[key]
 		if !ok {
-			v = &accountView{Source: key[0], Account: key[1], Collections: []collectionView{}, Note: "not in the configuration"}
+			v = &accountView{Source: key[0], Account: key[1], Streams: []connector.Kind{}, Collections: []collectionView{}, Note: l.absence(key[0])}
 			byAccount[key] = v
-			views = append(views, v)
+			l.Accounts = append(l.Accounts, v)
 		}
 		if e.Stream.Kind == connector.Events {
 			v.addEntry(e)
 		}
 	}
-	return views
+}
+
+// absence says why an account that the store knows is not among those of its source.
+func (l *looks) absence(source string) string {
+	for _, s := range l.Sources {
+		switch {
+		case s.Source != source:
+		case s.Error != "":
+			return "in the store; its source could not be asked"
+		case s.Connector == "google":
+			return "not found by its source"
+		}
+	}
+	return notConfigured
 }
 
 func (v *accountView) addEntry(e offsets.Entry) {
@@ -127,7 +172,7 @@ func (v *accountView) addEntry(e offsets.Entry) {
 			return
 		}
 	}
-	c := collectionView{ID: e.Stream.Collection, Note: v.Note}
+	c := collectionView{ID: e.Stream.Collection, Streams: []connector.Kind{}, Note: v.Note}
 	switch {
 	case v.Error != "":
 		c.Note = "in the store; the server could not be asked"
@@ -144,24 +189,25 @@ func (c *collectionView) addState(e offsets.Entry) {
 	}
 }
 
-// summary says what the server can do, e.g. "3 collections, 2 followed (2 sync-collection)".
+// summary says what the server can do, e.g. "3 collections, 2 followed: 2 by sync-collection".
 func (v *accountView) summary() string {
-	followed, how := 0, map[string]int{}
+	followed, how, ways := 0, map[string]int{}, []string{}
 	for _, c := range v.Collections {
-		if c.Followed {
-			followed++
-			how[c.Sync]++
+		if !c.Followed {
+			continue
+		}
+		followed++
+		if how[c.Sync]++; !slices.Contains(ways, c.Sync) {
+			ways = append(ways, c.Sync)
 		}
 	}
 	text := fmt.Sprintf("%s, %d followed", count(len(v.Collections), "collection"), followed)
-	var ways []string
-	for _, w := range []string{"sync-collection", "ctag", "etag"} {
-		if how[w] > 0 {
-			ways = append(ways, fmt.Sprintf("%d by %s", how[w], w))
+	for i, w := range ways {
+		separator := ", "
+		if i == 0 {
+			separator = ": "
 		}
-	}
-	if len(ways) > 0 {
-		text += ": " + strings.Join(ways, ", ")
+		text += fmt.Sprintf("%s%d by %s", separator, how[w], w)
 	}
 	return text
 }

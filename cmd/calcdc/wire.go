@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,7 +13,6 @@ import (
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
 	"github.com/calcdc/calcdc/sinks/kafka"
-	"github.com/calcdc/calcdc/sources/caldav"
 )
 
 func newLogger(c config.Log, w io.Writer) hclog.Logger {
@@ -60,34 +58,7 @@ func reach(ctx context.Context, c *config.Config, hook transactionHook, log hclo
 	return client, nil
 }
 
-// newSources makes the accounts; nothing is sent yet.
-func newSources(c *config.Config, log hclog.Logger) ([]connector.Source, error) {
-	var out []connector.Source
-	var faults []error
-	for i := range c.Sources {
-		s := &c.Sources[i]
-		source := connector.Source{Name: s.Name, Connector: "caldav", PollInterval: s.PollInterval, ReconcileInterval: s.ReconcileInterval}
-		for _, a := range s.CalDAV.Accounts {
-			account, err := newAccount(c, s, a, log)
-			if err != nil {
-				faults = append(faults, fmt.Errorf("setting up %s/%s: %w", s.Name, a.Name, err))
-				continue
-			}
-			source.Accounts = append(source.Accounts, account)
-		}
-		out = append(out, source)
-	}
-	return out, errors.Join(faults...)
-}
-
-func newAccount(c *config.Config, s *config.Source, a config.Account, log hclog.Logger) (*caldav.Account, error) {
-	return caldav.New(caldav.Config{
-		Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
-		Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
-		CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: "calcdc/" + thisBuild().Version,
-	}, caldav.Credentials{Name: a.Name, Username: a.Username, Password: a.Password.Reveal(), Token: a.Token.Reveal()},
-		log.Named("caldav").With("account", s.Name+"/"+a.Name))
-}
+func userAgent() string { return "calcdc/" + thisBuild().Version }
 
 // maxRaw avoids that 0, which leaves out every raw, is taken for the default: no raw is shorter than one byte.
 func maxRaw(c *config.Config) int { return max(int(c.Events.MaxRaw), 1) }
@@ -105,22 +76,13 @@ func transactionalID(name string, partition int32) string {
 	return fmt.Sprintf("%s-%d", name, partition)
 }
 
-// accounts counts them over all sources.
-func accounts(sources []connector.Source) int {
-	n := 0
-	for _, s := range sources {
-		n += len(s.Accounts)
-	}
-	return n
-}
-
 // dataTopicNames are the topics that hold rows, in the configuration's order.
 func dataTopicNames(c *config.Config) []string {
 	var out []string
-	for _, s := range c.Sources {
-		for _, kind := range []connector.Kind{connector.Events, connector.Calendars} {
-			out = append(out, connectorConfig(c).DataTopic(connector.Stream{Source: s.Name, Kind: kind}))
+	for i := range c.Sources {
+		for _, kind := range streamsOf(&c.Sources[i]) {
+			out = append(out, connectorConfig(c).DataTopic(connector.Stream{Source: c.Sources[i].Name, Kind: kind}))
 		}
 	}
-	return slices.Clip(out)
+	return out
 }
