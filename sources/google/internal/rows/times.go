@@ -43,13 +43,15 @@ func (b *builder) readTime(to *moment) bool {
 			b.value()
 		}
 	}
-	if f != given || b.broken {
+	switch {
+	case f != given || b.broken:
 		return f == null
-	}
-	if clock != "" && b.clock(to, clock, tz) {
+	case clock != "" && b.clock(to, clock, tz):
 		return true
-	}
-	if day == "" {
+	case day == "" && clock == "":
+		b.note("", "neither a day nor a time")
+		return false
+	case day == "":
 		return false
 	}
 	if _, err := time.Parse(time.DateOnly, day); err != nil {
