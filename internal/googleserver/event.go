@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -207,7 +209,7 @@ func (s *Server) deleteExceptions(c *calendar, series string) {
 	if c.events.living(series) != nil {
 		return
 	}
-	for child := range c.events.children[series] {
+	for _, child := range slices.Sorted(maps.Keys(c.events.children[series])) {
 		v := c.events.living(child)
 		if v == nil {
 			continue
