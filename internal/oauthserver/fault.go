@@ -47,6 +47,7 @@ func (s *Server) faultFor(c *call) Fault {
 func (f Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 	if f.Hang {
 		<-r.Context().Done()
+		hangUp(w)
 		return true
 	}
 	if f.Delay > 0 {
@@ -55,6 +56,7 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 		select {
 		case <-wait.C:
 		case <-r.Context().Done():
+			hangUp(w)
 			return true
 		}
 	}
@@ -68,4 +70,15 @@ func (f Fault) serve(w http.ResponseWriter, r *http.Request) bool {
 	w.WriteHeader(f.Status)
 	_, _ = w.Write([]byte(f.Body)) // whoever asked has gone
 	return true
+}
+
+// hangUp ends a request without an answer: net/http would send an empty one.
+func hangUp(w http.ResponseWriter) {
+	hijacker, is := w.(http.Hijacker)
+	if !is {
+		return // in the process, where the end of the context is the answer
+	}
+	if conn, _, err := hijacker.Hijack(); err == nil {
+		_ = conn.Close()
+	}
 }
