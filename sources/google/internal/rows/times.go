@@ -17,10 +17,11 @@ const (
 
 // moment is a start or end. The zero value is none.
 type moment struct {
-	form form
-	day  string    // of a date: 2026-06-02
-	t    time.Time // of an instant: in its zone, or with its offset; of a floating one: the wall time as if it were UTC
-	tz   string    // as sent; an instant written with Z and without a zone is UTC's
+	form  form
+	day   string    // of a date: 2026-06-02
+	t     time.Time // of an instant
+	local time.Time // whose clock shows the wall time
+	tz    string    // as sent; an instant written with Z and without a zone is UTC's
 }
 
 func (m *moment) given() bool { return m.form != 0 }
@@ -70,19 +71,19 @@ func (b *builder) clock(to *moment, s, tz string) bool {
 		b.note("dateTime", "not a time: "+cut(s))
 		return false
 	}
-	m := moment{form: f, t: t, tz: tz}
+	m := moment{form: f, t: t, local: t, tz: tz}
 	loc := zone(tz)
 	switch {
 	case loc != nil && f == floating:
 		m.t, m.form = inZone(t, loc), instant
 	case loc != nil:
-		m.t = t.In(loc)
+		m.local = t.In(loc)
 	case f == floating:
 		b.note("dateTime", "neither an offset nor a zone that is known: "+cut(s))
 	case tz == "" && s[len(s)-1] == 'Z':
 		m.tz = "UTC"
 	}
-	if !writable(m.t) || !writable(m.t.UTC()) {
+	if !writable(m.local) || !writable(m.t.UTC()) {
 		b.note("dateTime", "beyond the years 0 to 9999: "+cut(s))
 		return false
 	}
@@ -112,7 +113,7 @@ func inZone(wall time.Time, loc *time.Location) time.Time {
 	if offset(t, loc) != before && offset(wall.Add(-after), loc) == after {
 		t = wall.Add(-after)
 	}
-	return t.In(loc)
+	return t
 }
 
 func offset(t time.Time, loc *time.Location) time.Duration {
@@ -139,7 +140,7 @@ func (m *moment) occurrence() string {
 	case date:
 		return m.day[0:4] + m.day[5:7] + m.day[8:10]
 	case floating:
-		return m.t.Format(basic)
+		return m.local.Format(basic)
 	case instant:
 		return m.t.UTC().Format(basicUTC)
 	}
@@ -202,7 +203,7 @@ func (b *builder) fill(utc, local, tz **string, m *moment) {
 		return
 	}
 	var buf [40]byte
-	*tz, *local = b.opt(m.tz), b.ptr(string(m.t.AppendFormat(buf[:0], time.RFC3339)[:len(wall)]))
+	*tz, *local = b.opt(m.tz), b.ptr(string(m.local.AppendFormat(buf[:0], time.RFC3339)[:len(wall)]))
 	if m.form == instant {
 		*utc = b.ptr(rfc3339(m.t))
 	}
