@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/calcdc/calcdc/internal/testenv"
 	"github.com/calcdc/calcdc/test/oracle"
 )
 
@@ -57,36 +56,43 @@ func build(path string) error {
 // pollInterval is the least that the configuration takes.
 const pollInterval = time.Second
 
-// instance is one configuration of calcdc between a calendar server and Kafka, with the oracle on both ends.
-type instance struct {
+// runner is one configuration of calcdc with one source, work, and the oracle that reads its topics.
+type runner struct {
 	t       testing.TB
 	name    string
 	dir     string
+	brokers string
 	http    string // address of the admin server
-	dav     *testenv.DAV
-	server  *oracle.Server
-	proxy   *proxy
 	reader  *oracle.Reader
 	process *exec.Cmd
 	ended   chan error
+
+	differences func(context.Context) []string // between the fold and the source
+	polled      func() int                     // how often the source's home has been asked for
 }
 
-// newInstance writes a configuration whose sources are the server's user, through a proxy.
-func newInstance(t testing.TB, d *testenv.DAV, brokers string, options ...string) *instance {
+// newRunner names everything after what it is for; streams are the kinds of the source.
+func newRunner(t testing.TB, what, brokers string, streams ...string) *runner {
 	t.Helper()
 	var id [4]byte
 	_, _ = rand.Read(id[:])
-	in := &instance{
-		t: t, name: "e2e-" + d.Kind + "-" + hex.EncodeToString(id[:]), dir: t.TempDir(), http: freeAddr(t),
-		dav: d, server: client(t, d), proxy: newProxy(t, d),
+	in := &runner{t: t, name: "e2e-" + what + "-" + hex.EncodeToString(id[:]), dir: t.TempDir(), brokers: brokers, http: freeAddr(t)}
+	topics := []string{in.name + ".notifications"}
+	for _, kind := range streams {
+		topics = append(topics, in.topic(kind))
 	}
 	var err error
-	topics := []string{in.topic("events"), in.topic("calendars"), in.name + ".notifications"}
 	if in.reader, err = oracle.NewReader(strings.Split(brokers, ","), topics...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(in.reader.Close)
 	t.Cleanup(in.end)
+	return in
+}
+
+// configure writes the configuration; source are the lines of the source after its name and interval.
+func (in *runner) configure(source string, options ...string) {
+	in.t.Helper()
 	config := fmt.Sprintf(`name: %[1]s
 kafka:
   brokers: [%[2]s]
@@ -98,26 +104,19 @@ log: {level: debug}
 sources:
   - name: work
     poll_interval: %[4]s
-    caldav:
-      url: %[5]s
-      accounts: [{username: %[6]s, password: %[7]s}]
-      components: [VEVENT, VTODO]
-`, in.name, brokers, in.http, pollInterval, in.proxy.url, d.User, d.Password)
-	for _, o := range options {
-		config += o
-	}
+`, in.name, in.brokers, in.http, pollInterval)
+	config += source + strings.Join(options, "")
 	if err := os.WriteFile(in.config(), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+		in.t.Fatal(err)
 	}
-	return in
 }
 
-func (in *instance) config() string { return filepath.Join(in.dir, "calcdc.yaml") }
+func (in *runner) config() string { return filepath.Join(in.dir, "calcdc.yaml") }
 
-func (in *instance) log() string { return filepath.Join(in.dir, "calcdc.log") }
+func (in *runner) log() string { return filepath.Join(in.dir, "calcdc.log") }
 
 // topic is the data topic of a kind.
-func (in *instance) topic(kind string) string { return in.name + ".work." + kind }
+func (in *runner) topic(kind string) string { return in.name + ".work." + kind }
 
 func freeAddr(t testing.TB) string {
 	t.Helper()
@@ -130,7 +129,7 @@ func freeAddr(t testing.TB) string {
 }
 
 // start runs `calcdc run`.
-func (in *instance) start() {
+func (in *runner) start() {
 	in.t.Helper()
 	out, err := os.OpenFile(in.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -148,7 +147,7 @@ func (in *instance) start() {
 }
 
 // stop asks the process to end (SIGTERM); it must, with exit code 0.
-func (in *instance) stop() {
+func (in *runner) stop() {
 	in.t.Helper()
 	in.signal(syscall.SIGTERM)
 	select {
@@ -164,13 +163,13 @@ func (in *instance) stop() {
 }
 
 // kill ends the process at once (SIGKILL).
-func (in *instance) kill() {
+func (in *runner) kill() {
 	in.signal(syscall.SIGKILL)
 	<-in.ended
 	in.process = nil
 }
 
-func (in *instance) signal(s syscall.Signal) {
+func (in *runner) signal(s syscall.Signal) {
 	if in.process == nil {
 		in.t.Fatal("calcdc does not run")
 	}
@@ -178,7 +177,7 @@ func (in *instance) signal(s syscall.Signal) {
 }
 
 // end is the cleanup: nothing is left running, and a failed test shows the log's end.
-func (in *instance) end() {
+func (in *runner) end() {
 	if in.process != nil {
 		in.signal(syscall.SIGCONT)
 		in.kill()
@@ -188,7 +187,7 @@ func (in *instance) end() {
 	}
 }
 
-func (in *instance) tail() string {
+func (in *runner) tail() string {
 	b, err := os.ReadFile(in.log())
 	if err != nil {
 		return err.Error()
@@ -198,7 +197,7 @@ func (in *instance) tail() string {
 }
 
 // alive fails the test where the process has ended by itself.
-func (in *instance) alive() {
+func (in *runner) alive() {
 	in.t.Helper()
 	select {
 	case err := <-in.ended:
@@ -209,13 +208,13 @@ func (in *instance) alive() {
 }
 
 // settle waits until the fold equals what the server holds and every snapshot has ended.
-func (in *instance) settle(within time.Duration) {
+func (in *runner) settle(within time.Duration) {
 	in.t.Helper()
 	ctx, cancel := context.WithTimeout(in.t.Context(), within)
 	defer cancel()
 	for {
 		in.alive()
-		differences := in.differences(ctx)
+		differences := in.catchUp(ctx)
 		if len(differences) == 0 {
 			in.sound()
 			return
@@ -229,24 +228,19 @@ func (in *instance) settle(within time.Duration) {
 	}
 }
 
-// differences reads on and compares.
-func (in *instance) differences(ctx context.Context) []string {
+// catchUp reads on and compares.
+func (in *runner) catchUp(ctx context.Context) []string {
 	in.t.Helper()
 	if _, err := in.reader.CatchUp(ctx); err != nil {
 		return []string{err.Error()}
 	}
-	listed, err := in.server.List(ctx)
-	if err != nil {
-		return []string{err.Error()}
-	}
-	found := oracle.Compare(in.reader.Fold, "work", in.dav.User, listed)
-	return found
+	return in.differences(ctx)
 }
 
 func head(all []string) []string { return all[:min(len(all), 12)] }
 
 // sound fails the test where a record broke a rule.
-func (in *instance) sound() {
+func (in *runner) sound() {
 	in.t.Helper()
 	faults := slices.Concat(in.reader.Fold.Faults, in.reader.Fold.Notified())
 	if len(faults) > 0 {
@@ -255,7 +249,7 @@ func (in *instance) sound() {
 }
 
 // quiet waits for polls that find nothing and demands that nothing was published.
-func (in *instance) quiet() {
+func (in *runner) quiet() {
 	in.t.Helper()
 	in.polls(3)
 	n, err := in.reader.CatchUp(in.t.Context())
@@ -267,11 +261,11 @@ func (in *instance) quiet() {
 	}
 }
 
-// polls waits until the account's home has been asked for n times more.
-func (in *instance) polls(n int) {
+// polls waits until the home has been asked for n times more.
+func (in *runner) polls(n int) {
 	in.t.Helper()
-	until := in.proxy.count("home") + n
-	for begin := time.Now(); in.proxy.count("home") < until; {
+	until := in.polled() + n
+	for begin := time.Now(); in.polled() < until; {
 		in.alive()
 		if time.Since(begin) > 60*time.Second {
 			in.t.Fatalf("no poll for a minute\n%s", in.tail())
@@ -280,18 +274,33 @@ func (in *instance) polls(n int) {
 	}
 }
 
-// stream is what the oracle knows of the events of a collection.
-func (in *instance) stream(collection string) *oracle.State {
+// state is what the oracle knows of a stream.
+func (in *runner) state(k oracle.Stream) *oracle.State {
 	in.t.Helper()
-	s := in.reader.Fold.Streams[oracle.Stream{Source: "work", Account: in.dav.User, Collection: collection, Kind: "events"}]
+	s := in.reader.Fold.Streams[k]
 	if s == nil {
-		in.t.Fatalf("nothing was published of %s", collection)
+		in.t.Fatalf("nothing was published of %v", k)
 	}
 	return s
 }
 
+// edit replaces a part of the configuration.
+func (in *runner) edit(old, now string) {
+	in.t.Helper()
+	b, err := os.ReadFile(in.config())
+	if err == nil && !strings.Contains(string(b), old) {
+		err = fmt.Errorf("the configuration has no %q", old)
+	}
+	if err == nil {
+		err = os.WriteFile(in.config(), []byte(strings.Replace(string(b), old, now, 1)), 0o600)
+	}
+	if err != nil {
+		in.t.Fatal(err)
+	}
+}
+
 // command runs another subcommand of calcdc to its end.
-func (in *instance) command(ctx context.Context, args ...string) (stdout string, code int) {
+func (in *runner) command(ctx context.Context, args ...string) (stdout string, code int) {
 	in.t.Helper()
 	cmd := exec.CommandContext(ctx, binary, append(args, "--config", in.config())...)
 	var out, errs bytes.Buffer

@@ -121,7 +121,7 @@ func (k *killer) killAfter(t *testing.T, reached <-chan struct{}, delay time.Dur
 // look notes what the kill cut short.
 func (k *killer) look(t *testing.T) {
 	t.Helper()
-	found := k.in.differences(t.Context())
+	found := k.in.catchUp(t.Context())
 	k.in.sound()
 	if len(found) > 0 {
 		k.cut++

@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -51,21 +49,6 @@ func TestKilledInTheMiddle(t *testing.T) {
 	t.Logf("%d kills: %v", all, m.landed)
 	if all < 20 || len(m.landed) < 4 {
 		t.Errorf("%d kills landed in %v; want 20 in all phases", all, m.landed)
-	}
-}
-
-// edit replaces a part of the configuration.
-func (in *instance) edit(old, now string) {
-	in.t.Helper()
-	b, err := os.ReadFile(in.config())
-	if err == nil && !strings.Contains(string(b), old) {
-		err = fmt.Errorf("the configuration has no %q", old)
-	}
-	if err == nil {
-		err = os.WriteFile(in.config(), []byte(strings.Replace(string(b), old, now, 1)), 0o600)
-	}
-	if err != nil {
-		in.t.Fatal(err)
 	}
 }
 

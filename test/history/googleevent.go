@@ -169,3 +169,6 @@ func (h *Google) deleteEvent(c *googleCalendar) error {
 	c.past = append(c.past, id)
 	return h.server.DeleteEvent(c.owner, c.id, id)
 }
+
+// Base is when the first occurrence of every series begins.
+func (h *Google) Base() time.Time { return base }
