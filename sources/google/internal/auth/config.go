@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 const (
 	// patience is how long getting a token may take.
 	patience = 30 * time.Second
+	// metadataPatience is how long connecting to the metadata server may take.
+	metadataPatience = 3 * time.Second
 	// maxToken bounds an access token; Google's are of at most 2 KiB, federated ones of 12 KiB.
 	maxToken = 16 << 10
 )
@@ -77,10 +80,12 @@ func New(c Config) (*Credentials, error) {
 
 func newCredentials(k kind, base http.RoundTripper) *Credentials {
 	if base == nil {
-		base = newTransport()
-		if _, ok := k.(metadataServer); ok {
-			base.(*http.Transport).Proxy = nil // it is on a link-local address
+		own := newTransport()
+		if _, ok := k.(metadataServer); ok { // it is on a link-local address: near, or not there
+			own.Proxy = nil
+			own.DialContext = (&net.Dialer{Timeout: metadataPatience}).DialContext
 		}
+		base = own
 	}
 	return &Credentials{kind: k, base: base, tokens: map[string]*Tokens{}}
 }
