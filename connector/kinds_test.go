@@ -293,6 +293,9 @@ func TestKindsThatAreNoLongerFollowed(t *testing.T) {
 			return nil
 		})
 		w.polls(3)
+		w.end()
+		w.start()
+		w.polls(3)
 	})
 }
 
@@ -483,6 +486,7 @@ func TestAccountsAreFound(t *testing.T) {
 		found.Store(&all)
 		time.Sleep(findEvery + time.Minute)
 		w.check()
+		time.Sleep(3 * findEvery)
 		w.ups[0].mu.Lock()
 		w.ups[0].polls = nil
 		w.ups[0].mu.Unlock()
