@@ -27,10 +27,14 @@ type Fixture struct {
 	Delete func(t *testing.T, name string)
 	// ID is the resource id of the named object.
 	ID func(name string) string
-	// RemoveCollection removes the collection.
+	// RemoveCollection removes the collection; nil where it cannot be removed.
 	RemoveCollection func(t *testing.T)
 	// Forget makes upstream forget every token that it gave; nil where it gives none, because it can only list.
 	Forget func(t *testing.T)
+	// FreshTokens says that upstream gives another token each time, though nothing has changed.
+	FreshTokens bool
+	// Constant says that the collection's token says nothing, since every poll lists.
+	Constant bool
 	// Break makes every request fail from now on; Mend ends it.
 	Break, Mend func(t *testing.T)
 }

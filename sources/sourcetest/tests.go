@@ -92,7 +92,7 @@ func delta(t *testing.T, f Fixture) {
 	if d.resources[f.ID(name(1))].Hash == s.resources[f.ID(name(1))].Hash {
 		t.Error("a changed resource kept its hash")
 	}
-	if d.token == s.token {
+	if d.token == s.token && !f.Constant {
 		t.Error("the token did not move")
 	}
 }
@@ -278,7 +278,7 @@ func calendars(t *testing.T, f Fixture) {
 	f.Put(t, name(0), "something")
 	two := poll(t, f, connector.Query{Stream: homeOf(f)})
 	after := two.resources[f.Events.Collection]
-	if after.Rows[0].Hash != r.Rows[0].Hash || one.token != two.token {
+	if after.Rows[0].Hash != r.Rows[0].Hash || one.token != two.token && !f.FreshTokens {
 		t.Error("the row or the token changes with the collection's contents")
 	}
 	if r.Hint.Value != "" && after.Hint.Value == r.Hint.Value && !r.Hint.Coarse {
@@ -287,6 +287,9 @@ func calendars(t *testing.T, f Fixture) {
 }
 
 func gone(t *testing.T, f Fixture) {
+	if f.RemoveCollection == nil {
+		return // it is there for as long as the account is
+	}
 	fill(t, f, few)
 	s := poll(t, f, connector.Query{Stream: f.Events})
 	f.RemoveCollection(t)

@@ -1,0 +1,168 @@
+package google
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	maxErrorBody = 64 << 10 // read of an answer that is an error
+	maxObject    = maxItem  // of an answer that is one object
+	// minRate is the fewest bytes a second that an answer may bring, over the time spent waiting for it.
+	minRate = 1 << 10
+)
+
+// exchange is one request and what came of it. It travels in the request's context, since Google's client has no other
+// place for it.
+type exchange struct {
+	each func(item) error // takes the items of a list; nil: the answer is one object
+
+	object []byte      // the answer, where it is one object; else what it says beside its items
+	status int         // of the answer; 0: none came
+	header http.Header // of the answer
+	listed bool        // there was an array of items
+	handed int         // items handed over
+	secret string      // the token that was sent, to be taken out of what the server echoes
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// reading reads answers in place of Google's client, which keeps neither the bytes of an item nor a bound. The client gets what
+// stands beside the items, or an empty object where the whole answer is one.
+type reading struct {
+	base    http.RoundTripper
+	silence time.Duration
+}
+
+// RoundTrip implements http.RoundTripper. It returns once the answer has been read to its end.
+func (t *reading) RoundTrip(r *http.Request) (*http.Response, error) {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, errors.New("a request without its exchange") // every request is sent by (*Account).ask
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	resp, err := t.base.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	x.status, x.header = resp.StatusCode, resp.Header
+	body := newGuarded(resp.Body, cancel, t.silence)
+	defer body.Close()
+	said, err := x.read(body, resp.StatusCode)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(said)), int64(len(said))
+	return resp, nil
+}
+
+// read reads the answer, and returns what Google's client shall see of it.
+func (x *exchange) read(body io.Reader, status int) ([]byte, error) {
+	switch {
+	case status == http.StatusNotModified:
+		return nil, nil
+	case status != http.StatusOK:
+		b, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+		if status/100 == 2 {
+			err = errors.Join(fmt.Errorf("an answer %d where 200 was due", status), err)
+		}
+		return b, err
+	case x.each == nil:
+		b, err := io.ReadAll(io.LimitReader(body, maxObject+1))
+		switch {
+		case err != nil:
+			return nil, err
+		case len(b) > maxObject:
+			return nil, errLongItem
+		case !jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) || jsontext.Value(b).Kind() != '{':
+			return nil, errNoObject
+		}
+		x.object = b
+		return []byte("{}"), nil
+	}
+	out, err := split(body, func(it item) error {
+		x.handed++
+		return x.each(it)
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.object, x.listed = out.object, out.listed
+	return out.object, nil
+}
+
+// guarded bounds an answer's body in the time spent waiting for it: no read may take longer than silence, nor all of
+// them together much longer than the bytes they brought deserve. Time that the consumer takes does not count.
+type guarded struct {
+	body    io.ReadCloser
+	silence time.Duration
+	timer   *time.Timer
+	waited  time.Duration
+	read    int64
+}
+
+func newGuarded(body io.ReadCloser, cancel context.CancelCauseFunc, silence time.Duration) *guarded {
+	g := &guarded{body: body, silence: silence}
+	g.timer = time.AfterFunc(silence, func() { cancel(errSilent) })
+	g.timer.Stop()
+	return g
+}
+
+var (
+	errSilent = errors.New("the server fell silent in the middle of its answer")
+	errSlow   = errors.New("the server's answer comes too slowly")
+)
+
+func (g *guarded) Read(p []byte) (int, error) {
+	g.timer.Reset(g.silence)
+	begun := time.Now()
+	n, err := g.body.Read(p)
+	g.waited += time.Since(begun)
+	fired := !g.timer.Stop()
+	g.read += int64(n)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF) && fired:
+		return n, errSilent
+	case err == nil && g.waited > g.silence+time.Duration(g.read/minRate)*time.Second:
+		return n, errSlow
+	}
+	return n, err
+}
+
+// Close ends the answer. What little is left is read, so that the connection can serve again.
+func (g *guarded) Close() {
+	g.timer.Reset(time.Second)
+	_, _ = io.CopyN(io.Discard, g.body, 4<<10)
+	_ = g.body.Close() // nothing more is wanted of it
+	g.timer.Stop()
+}
+
+// newTransport makes the transport of a service. Answers come compressed: Google does so for clients whose User-Agent says
+// gzip, which (*Service).client adds.
+func newTransport(timeout time.Duration) *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: min(timeout, 30*time.Second)}).DialContext,
+		TLSHandshakeTimeout:    min(timeout, 30*time.Second),
+		ResponseHeaderTimeout:  timeout,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        90 * time.Second,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		ReadBufferSize:         32 << 10,
+		MaxResponseHeaderBytes: 256 << 10,
+	}
+}
