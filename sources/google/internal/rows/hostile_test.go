@@ -78,14 +78,14 @@ func TestHostile(t *testing.T) {
 
 // TestAmple: an item in which little stands for much gives a row of bounded size, and says so.
 func TestAmple(t *testing.T) {
-	list := func(element string) string { return "[" + strings.Repeat(element+",", 1_000_000) + element + "]" }
+	list := func(element string) string { return "[" + strings.Repeat(element+",", 100_000) + element + "]" }
 	for name, item := range map[string]string{
 		"attendees":   `{"id":"a","summary":"ok","attendees":` + list(`{}`) + `,"location":"here"}`,
 		"recurrence":  `{"id":"a","summary":"ok","recurrence":` + list(`""`) + `,"location":"here"}`,
 		"description": `{"id":"a","summary":"ok","description":"` + strings.Repeat("d", 5<<20) + `","location":"here"}`,
-		"others":      `{"id":"a","summary":"ok",` + strings.Repeat(`"x":1,`, 1_000_000) + `"y":2}`,
-		"one other":   `{"id":"a","summary":"ok","x":` + list(`12`) + `,"location":"here"}`,
-		"twice":       `{"id":"a","summary":"ok"` + strings.Repeat(`,"summary":"again"`, 500_000) + `}`,
+		"others":      `{"id":"a","summary":"ok",` + strings.Repeat(`"x":1,`, 100_000) + `"y":2}`,
+		"one other":   `{"id":"a","summary":"ok","x":` + list(`"123456789 123456789 123"`) + `,"location":"here"}`,
+		"twice":       `{"id":"a","summary":"ok"` + strings.Repeat(`,"summary":"again"`, 50_000) + `}`,
 	} {
 		e := ParseEvent([]byte(item))
 		row := e.Row(stream, Options{Raw: true, MaxRaw: 1 << 10})
@@ -115,8 +115,8 @@ func TestLinear(t *testing.T) {
 			item := []byte(make(n))
 			return testing.AllocsPerRun(3, func() { ParseEvent(item).Row(stream, Options{}) }) / float64(n)
 		}
-		if few, many := allocs(200), allocs(10_000); many > few+2 {
-			t.Errorf("%s: %.1f allocations an element of 200, %.1f of 10,000", name, few, many)
+		if few, many := allocs(200), allocs(4_000); many > few+2 {
+			t.Errorf("%s: %.1f allocations an element of 200, %.1f of 4,000", name, few, many)
 		}
 	}
 }

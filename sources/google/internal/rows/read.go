@@ -113,6 +113,17 @@ func (r *reader) value() string {
 	return r.text[end-len(v) : end]
 }
 
+// since is the value that has been read from an offset on, which stood before its colon.
+func (r *reader) since(offset int64) string {
+	v := r.text[offset:r.dec.InputOffset()]
+	for i := range len(v) {
+		if c := v[i]; c != ':' && c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return v[i:]
+		}
+	}
+	return v
+}
+
 // name reads the name of the next member.
 func (r *reader) name() string { return unquote(r.value()) }
 

@@ -31,7 +31,7 @@ func unquote(quoted string) string {
 	case strings.IndexByte(inner[i:], '\\') < 0 && utf8.ValidString(inner[i:]):
 		return clean(inner)
 	}
-	b, _ := jsontext.AppendUnquote(make([]byte, 0, len(inner)), quoted) // an error tells of bytes that are not UTF-8, beside the string
+	b, _ := jsontext.AppendUnquote(make([]byte, 0, len(quoted)), quoted) // an error tells of bytes that are not UTF-8, beside the string
 	return clean(string(b))
 }
 
