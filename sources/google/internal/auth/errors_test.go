@@ -251,3 +251,45 @@ func noPiece(t *testing.T, name, text, secret string) {
 		}
 	}
 }
+
+func TestASecretWithinAWordIsTakenOut(t *testing.T) {
+	red := redactor{"hunter2-secret", ""}
+	for text, want := range map[string]string{
+		"client_secret=hunter2-secret.":         "client_secret=***.",
+		"bad hunter2-sec…\r\nand\x00 more":      "bad hunter2-sec… and more",
+		"the piece 'unter2-sec' of it":          "the piece *** of it",
+		strings.Repeat("k", 49) + " is a key":   "*** is a key",
+		"scope " + aclScope + " is not granted": "scope " + aclScope + " is not granted",
+	} {
+		if got := red.clean(text); got != want {
+			t.Errorf("%q is %q, not %q", text, got, want)
+		}
+	}
+}
+
+func TestATokenEndpointThatRedirectsIsNotFollowed(t *testing.T) {
+	s := tokenServer(t)
+	cred := keyOf(t, s)
+	var asked []string
+	cred.base = transportFunc(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.Host)
+		return &http.Response{
+			StatusCode: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://stranger.example.org/"}},
+			Body: http.NoBody, Request: r,
+		}, nil
+	})
+	contains(t, refusal(t, cred.Tokens("", calendarScope)).Error(), "307", "check token_uri")
+	if len(asked) != 1 {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+func TestAnAnswerThatIsTooLongIsTheCause(t *testing.T) {
+	s := tokenServer(t)
+	s.Fault(func(oauthserver.Kind, *http.Request) oauthserver.Fault {
+		return oauthserver.Fault{Status: http.StatusOK, Body: `{"access_token":"ya29.x"}` + strings.Repeat(" ", maxAnswer)}
+	})
+	if e := refusal(t, keyOf(t, s).Tokens("", calendarScope)); !errors.Is(e, errTooLong) {
+		t.Errorf("%v", e)
+	}
+}
