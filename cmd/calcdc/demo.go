@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -15,15 +16,19 @@ func newDemo() *cobra.Command {
 		Short: "See what calcdc does: everything embedded, nothing to install",
 		Long: "Start a calendar server, a Kafka broker and the connector between them, all embedded, with a little life in the\n" +
 			"calendars, and show both sides: what people change, and what consumers of the topics read. Then the server\n" +
-			"forgets its sync token, and the reset follows. Both ports are real: open the calendars with any CalDAV client,\n" +
-			"read the topics with kcat.",
-		Example: "  calcdc demo\n  calcdc demo --for 20s --plain",
+			"forgets its sync token, and the reset follows. Both ports are real: open the calendars with any CalDAV client\n" +
+			"(those of --source google with curl), read the topics with kcat.",
+		Example: "  calcdc demo\n  calcdc demo --source google\n  calcdc demo --for 20s --plain",
 		Args:    cobra.NoArgs,
 	}
 	duration := cmd.Flags().Duration("for", 0, "end after so long (default: when you leave)")
+	kind := cmd.Flags().String("source", string(demo.CalDAV), "the `KIND` of calendar server: caldav or google")
 	plain := cmd.Flags().Bool("plain", false, "print lines, even on a terminal")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return demo.Run(cmd.Context(), demo.Options{For: *duration, Plain: *plain, Out: cmd.OutOrStdout(),
+		if k := demo.Kind(*kind); k != demo.CalDAV && k != demo.Google {
+			return usageError(fmt.Sprintf("--source is %q; it may be caldav or google", *kind))
+		}
+		return demo.Run(cmd.Context(), demo.Options{Kind: demo.Kind(*kind), For: *duration, Plain: *plain, Out: cmd.OutOrStdout(),
 			Start: func(ctx context.Context, e demo.Endpoints) error { return follow(ctx, demoConfig(e), e.Log) }})
 	}
 	return cmd
@@ -35,10 +40,19 @@ func demoConfig(e demo.Endpoints) *config.Config {
 	c.Name, c.Kafka.Brokers, c.Kafka.TopicPrefix = "demo", e.Brokers, e.TopicPrefix
 	c.Kafka.Topics.Partitions, c.Offsets.Partitions = 1, 1
 	c.HTTP.Listen = ""
-	s, dav := config.DefaultSource(), config.DefaultCalDAV()
-	s.Name, s.PollInterval, s.CalDAV = e.Source, e.PollInterval, &dav
-	dav.URL = e.DAVURL
-	dav.Accounts = []config.Account{{Name: e.Username, Username: e.Username, Password: config.NewSecret(e.Password)}}
+	s := config.DefaultSource()
+	s.Name, s.PollInterval = e.Source, e.PollInterval
+	if e.Kind == demo.Google {
+		g := config.DefaultGoogle()
+		g.Endpoint, g.AccessToken = e.URL, config.NewSecret(e.Token)
+		g.Quota = config.GoogleQuota{UserPerMinute: 60_000, ProjectPerMinute: 60_000} // the demo's server has none
+		s.Google = &g
+	} else {
+		dav := config.DefaultCalDAV()
+		dav.URL = e.URL
+		dav.Accounts = []config.Account{{Name: e.Username, Username: e.Username, Password: config.NewSecret(e.Password)}}
+		s.CalDAV = &dav
+	}
 	c.Sources = []config.Source{s}
 	return c
 }

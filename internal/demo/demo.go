@@ -8,30 +8,39 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"path"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+// Kind is the kind of calendar server that the demo embeds.
+type Kind string
+
+// The kinds of calendar server.
+const (
+	CalDAV Kind = "caldav"
+	Google Kind = "google"
 )
 
 // Endpoints is what the connector of the demo is to be configured with.
 type Endpoints struct {
-	Brokers                    []string
-	DAVURL, Username, Password string
-	Source, TopicPrefix        string        // name of the only source; prefix of the topics
-	PollInterval               time.Duration // short, for impatient spectators
-	Log                        io.Writer     // for the connector's log: the live view shows its last line
+	Brokers             []string
+	Kind                Kind
+	URL                 string        // of the CalDAV server, or of the Google API, with its last slash
+	Username, Password  string        // of CalDAV
+	Token               string        // of Google: the bearer token
+	Source, TopicPrefix string        // name of the only source; prefix of the topics
+	PollInterval        time.Duration // short, for impatient spectators
+	Log                 io.Writer     // for the connector's log: the live view shows its last line
 }
 
 // Options says how to run the demo.
 type Options struct {
+	Kind  Kind          // of the calendar server; "": CalDAV
 	For   time.Duration // ends by itself after so long; 0: when ctx does, or the spectator wants it to
 	Plain bool          // lines, even on a terminal
 	Out   io.Writer     // a terminal gets the live view, anything else plain lines
@@ -44,10 +53,8 @@ type Options struct {
 }
 
 const (
-	username = "alice"
-	password = "demo"
-	source   = "demo"
-	prefix   = "cal"
+	source = "demo"
+	prefix = "cal"
 )
 
 // view shows what happens. It is called from several goroutines.
@@ -61,10 +68,13 @@ type view interface {
 
 // Run shows the demo until it is over. It returns nil when ctx ends, Options.For is over or the spectator leaves.
 func Run(ctx context.Context, o Options) error {
+	if o.Kind == "" {
+		o.Kind = CalDAV
+	}
 	if o.Pace == 0 {
 		o.Pace = 1200 * time.Millisecond
 		if o.For > 0 {
-			o.Pace = min(o.Pace, o.For/14)
+			o.Pace = min(o.Pace, o.For/20)
 		}
 	}
 	if o.For > 0 {
@@ -72,12 +82,12 @@ func Run(ctx context.Context, o Options) error {
 		ctx, cancel = context.WithTimeout(ctx, o.For)
 		defer cancel()
 	}
-	s, err := newStage(ctx)
+	v := newView(o)
+	s, err := newStage(ctx, o.Kind, v)
 	if err != nil {
 		return err
 	}
-	v := newView(o)
-	err = s.play(ctx, o, v)
+	err = s.play(ctx, o)
 	if err := s.close(); err != nil {
 		return err
 	}
@@ -89,43 +99,16 @@ func Run(ctx context.Context, o Options) error {
 
 // stage is what the demo embeds. It outlives the connector, which may finish what it is at.
 type stage struct {
-	dav    *davserver.Server
-	davURL string
-	closed func() error // stops the calendar server
-	broker *kfake.Cluster
-	client *kafka.Client
-	fold   *fold
-
-	mu       sync.Mutex
-	onChange func(line) // told what spectators change with their own clients
+	calendars calendars
+	url       string       // of the calendar server, without a path
+	closed    func() error // stops the calendar server
+	broker    *kfake.Cluster
+	client    *kafka.Client
+	fold      *fold
+	view      view
 }
 
-// spectate tells of the changes that come through CalDAV: the connector only reads, and the demo's own do not.
-func (s *stage) spectate(k davserver.Kind, r *http.Request, status int) {
-	l := line{side: onCalendar, op: "~"}
-	if where, object := path.Split(r.URL.Path); object != "" {
-		l.where, l.what = path.Base(where), object
-	} else {
-		l.where, l.what = path.Base(where), "a calendar"
-	}
-	switch {
-	case status >= 300, k != davserver.Put && k != davserver.Delete && k != davserver.Make:
-		return
-	case status == http.StatusCreated:
-		l.op = "+"
-	case k == davserver.Delete:
-		l.op = "-"
-	}
-	l.what += ", by a CalDAV client"
-	s.mu.Lock()
-	show := s.onChange
-	s.mu.Unlock()
-	if show != nil {
-		show(l)
-	}
-}
-
-func newStage(ctx context.Context) (*stage, error) {
+func newStage(ctx context.Context, kind Kind, v view) (*stage, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("opening a port for the calendar server: %w", err)
@@ -141,15 +124,34 @@ func newStage(ctx context.Context) (*stage, error) {
 		broker.Close()
 		return nil, fmt.Errorf("reaching the broker: %w", err)
 	}
-	s := &stage{broker: broker, client: client}
-	s.dav = davserver.New(davserver.Options{Users: map[string]string{username: password}, Seen: s.spectate})
-	s.fold = newFold(s.dav)
-	s.davURL = "http://" + ln.Addr().String() + "/"
+	s := &stage{broker: broker, client: client, view: v, url: "http://" + ln.Addr().String()}
+	if s.calendars, err = newCalendars(kind, s.show); err != nil {
+		_ = ln.Close()
+		client.Close()
+		broker.Close()
+		return nil, fmt.Errorf("filling the calendar server: %w", err)
+	}
+	s.fold = newFold(s.calendars)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 1)
-	go func() { ended <- s.dav.Serve(serving, ln) }()
+	go func() { ended <- s.calendars.Serve(serving, ln) }()
 	s.closed = func() error { stop(); return <-ended }
 	return s, nil
+}
+
+func newCalendars(kind Kind, show func(line)) (calendars, error) {
+	if kind == Google {
+		return newGoogle(show)
+	}
+	return newDAV(show), nil
+}
+
+// show shows a line and, where a side has changed by it, how the two compare.
+func (s *stage) show(l line) {
+	s.view.show(l)
+	if l.side == onCalendar || l.side == onTopic {
+		s.view.show(line{side: onScore, what: s.fold.compare().String()})
+	}
 }
 
 func (s *stage) close() error {
@@ -160,32 +162,24 @@ func (s *stage) close() error {
 }
 
 func (s *stage) endpoints(log io.Writer) Endpoints {
-	return Endpoints{
-		Brokers: s.broker.ListenAddrs(), DAVURL: s.davURL, Username: username, Password: password,
-		Source: source, TopicPrefix: prefix, PollInterval: 300 * time.Millisecond, Log: log,
+	e := Endpoints{
+		Brokers: s.broker.ListenAddrs(), Source: source, TopicPrefix: prefix, PollInterval: 300 * time.Millisecond, Log: log,
 	}
+	s.calendars.reach(s.url, &e)
+	return e
 }
 
 // errOver ends the group when the view has ended.
 var errOver = errors.New("the demo is over")
 
 // play runs the connector, the life in the calendars, the reading of the topics and the view.
-func (s *stage) play(ctx context.Context, o Options, v view) error {
-	show := func(l line) {
-		v.show(l)
-		if l.side == onCalendar || l.side == onTopic {
-			v.show(line{side: onScore, what: s.fold.compare().String()})
-		}
-	}
-	s.mu.Lock()
-	s.onChange = show
-	s.mu.Unlock()
-	l := newLife(s.dav, show)
-	e := s.endpoints(logLines(show))
-	v.begin(e)
+func (s *stage) play(ctx context.Context, o Options) error {
+	l := newLife(s.calendars, s.show)
+	e := s.endpoints(logLines(s.show))
+	s.view.begin(e)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		if err := v.run(ctx); err != nil {
+		if err := s.view.run(ctx); err != nil {
 			return fmt.Errorf("showing the demo: %w", err)
 		}
 		return errOver
@@ -197,8 +191,8 @@ func (s *stage) play(ctx context.Context, o Options, v view) error {
 		}
 		return fmt.Errorf("the connector ended: %w", orUnexpected(err))
 	})
-	for _, kind := range []string{"events", "calendars"} {
-		g.Go(func() error { return s.follow(ctx, prefix+"."+source+"."+kind, show) })
+	for _, stream := range streams(o.Kind) {
+		g.Go(func() error { return s.follow(ctx, prefix+"."+source+"."+stream) })
 	}
 	g.Go(func() error {
 		early := beforeEnd(ctx, o)
@@ -214,6 +208,14 @@ func (s *stage) play(ctx context.Context, o Options, v view) error {
 		return err
 	}
 	return nil
+}
+
+// streams are the kinds of stream that a kind of server has.
+func streams(k Kind) []string {
+	if k == Google {
+		return []string{"events", "calendars", "acl", "settings"}
+	}
+	return []string{"events", "calendars"}
 }
 
 func orUnexpected(err error) error {

@@ -2,33 +2,28 @@ package demo
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 	"sync"
-
-	"github.com/calcdc/calcdc/internal/davserver"
 )
 
 // fold is what a consumer holds that keeps the last record of each key: what the calendars hold, if all is well.
 type fold struct {
-	dav *davserver.Server
+	truth truth
 
 	mu     sync.Mutex
-	rows   map[string]row     // of the events topic, by key
-	names  map[string]*string // of the calendars topic, by path
-	open   map[string]bool    // streams in a snapshot, by the key of their markers
-	counts map[string]int     // records by op
+	rows   map[string]row  // by topic and key
+	open   map[string]bool // streams in a snapshot, by topic and the key of their markers
+	counts map[string]int  // records by op
 	resets int
 }
 
-// row is an events row as far as the fold compares it.
+// row is a row as far as the fold compares it: of which object it is, and what it says of it, nil for nothing.
 type row struct {
-	resource string // path, decoded
-	raw      *string
+	object
+	says *string
 }
 
-func newFold(dav *davserver.Server) *fold {
-	return &fold{dav: dav, rows: map[string]row{}, names: map[string]*string{}, open: map[string]bool{}, counts: map[string]int{}}
+func newFold(t truth) *fold {
+	return &fold{truth: t, rows: map[string]row{}, open: map[string]bool{}, counts: map[string]int{}}
 }
 
 // add takes a record in.
@@ -36,28 +31,24 @@ func (f *fold) add(r record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[r.op()]++
-	gone := r.value == nil || r.value.After == nil
+	key := r.stream + r.rawKey
 	switch {
 	case r.marker == "snapshot-end":
-		delete(f.open, r.kind+r.rawKey)
+		delete(f.open, key)
 	case r.marker != "":
-		f.open[r.kind+r.rawKey] = true
+		f.open[key] = true
 		if r.marker == "snapshot-reset" {
 			f.resets++
 		}
-	case gone && r.kind == "calendars":
-		delete(f.names, r.key.Collection)
-	case gone:
-		delete(f.rows, r.rawKey)
-	case r.kind == "calendars":
-		f.names[r.key.Collection] = r.value.After.Name
+	case r.value == nil || r.value.After == nil:
+		delete(f.rows, key)
 	default:
-		name, _, _ := strings.Cut(r.key.ID, "#")
-		f.rows[r.rawKey] = row{r.key.Collection + decoded(name), r.value.After.Raw}
+		o, says := f.truth.objectOf(r)
+		f.rows[key] = row{o, says}
 	}
 }
 
-// score is how the topic compares with the calendars.
+// score is how the topics compare with the calendars; rows and objects are those of events.
 type score struct {
 	rows, objects int
 	same          bool
@@ -70,52 +61,37 @@ func (s score) String() string {
 	return fmt.Sprintf("✓ the topic, folded, is the calendars: %s in %s, byte for byte", plural(s.objects, "object"), plural(s.rows, "row"))
 }
 
-// compare holds the folded topics against the calendar server's own listing, not one through CalDAV.
+// compare holds the folded topics against what the calendar server holds.
 func (f *fold) compare() score {
-	held, names := map[string]string{}, map[string]string{}
-	for _, name := range f.dav.Calendars(username) {
-		path := decoded(f.dav.Path(username, name))
-		properties, _ := f.dav.Calendar(username, name)
-		names[path] = properties.DisplayName
-		for object, body := range f.dav.List(username, name) {
-			held[path+object] = string(body)
-		}
-	}
+	held := f.truth.held()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	same := len(f.open) == 0 && f.holdsNames(names) && f.holdsObjects(held)
-	return score{rows: len(f.rows), objects: len(held), same: same}
-}
-
-// decoded reads a path, and a resource's name in an id, where # and % are escaped.
-func decoded(escaped string) string {
-	if name, err := url.PathUnescape(escaped); err == nil {
-		return name
-	}
-	return escaped
-}
-
-func (f *fold) holdsNames(names map[string]string) bool {
-	for path, name := range f.names {
-		if listed, there := names[path]; !there || text(name) != listed {
-			return false
+	s := score{same: len(f.open) == 0 && f.holds(held)}
+	for o := range held {
+		if o.stream == "events" {
+			s.objects++
 		}
 	}
-	return len(f.names) == len(names)
-}
-
-// holdsObjects tells whether the rows' raw texts are the objects, all of them, and the rows without one belong to them.
-func (f *fold) holdsObjects(held map[string]string) bool {
-	seen := map[string]bool{}
 	for _, r := range f.rows {
-		body, there := held[r.resource]
-		if !there || r.raw != nil && *r.raw != body {
+		if r.stream == "events" {
+			s.rows++
+		}
+	}
+	return s
+}
+
+// holds tells whether the rows say what is held, all of it, and those that say nothing belong to something.
+func (f *fold) holds(held map[object]string) bool {
+	said := map[object]bool{}
+	for _, r := range f.rows {
+		text, there := held[r.object]
+		if !there || r.says != nil && *r.says != text {
 			return false
 		}
-		seen[r.resource] = seen[r.resource] || r.raw != nil
+		said[r.object] = said[r.object] || r.says != nil
 	}
-	for resource := range held {
-		if !seen[resource] {
+	for o := range held {
+		if !said[o] {
 			return false
 		}
 	}

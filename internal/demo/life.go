@@ -4,28 +4,25 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
-
-	"github.com/calcdc/calcdc/internal/davserver"
 )
 
 // life is what happens in the calendars: first a story that shows each kind of change, then more of the like.
 type life struct {
-	dav      *davserver.Server
-	show     func(line)
-	meetings map[string]map[string]*meeting // by calendar and name
-	monday   time.Time
-	dice     *rand.Rand
-	invented int
+	calendars diary
+	show      func(line)
+	meetings  map[string]map[string]*meeting // by calendar and name
+	monday    time.Time
+	dice      *rand.Rand
+	invented  int
 }
 
 // newLife fills the calendars with what was there before calcdc came.
-func newLife(dav *davserver.Server, show func(line)) *life {
+func newLife(calendars diary, show func(line)) *life {
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	l := &life{
-		dav: dav, show: show, meetings: map[string]map[string]*meeting{},
+		calendars: calendars, show: show, meetings: map[string]map[string]*meeting{},
 		monday: today.AddDate(0, 0, 8-int(today.Weekday())), dice: rand.New(rand.NewPCG(1, 2)),
 	}
 	l.calendar("work", "Work", "#1f77b4")
@@ -36,14 +33,14 @@ func newLife(dav *davserver.Server, show func(line)) *life {
 	l.put("work", &meeting{name: "release", summary: "Release party", start: l.at(3, 16, 0), long: 2 * time.Hour})
 	l.put("work", &meeting{name: "lunch", summary: "Lunch with Chen", start: l.at(4, 12, 30), long: time.Hour, place: "Café Müller"})
 	l.put("home", &meeting{name: "dentist", summary: "Dentist", start: l.at(1, 8, 30), long: 45 * time.Minute})
-	l.put("home", &meeting{name: "yoga", summary: "Yoga", start: l.at(3, 18, 0), long: 90 * time.Minute, weekly: true})
+	l.put("home", &meeting{name: "choir", summary: "Choir", start: l.at(3, 18, 0), long: 90 * time.Minute, weekly: true})
 	return l
 }
 
 // tellStory lets the story happen, one step each pace at most, and each only after the topic has caught up with the
 // last. It returns false where ctx ended before.
 func (l *life) tellStory(ctx context.Context, pace time.Duration, agrees func() bool) bool {
-	for _, cal := range l.dav.Calendars(username) {
+	for _, cal := range slices.Sorted(maps.Keys(l.meetings)) {
 		l.tell("·", cal, plural(len(l.meetings[cal]), "object")+", from before")
 	}
 	l.caption("What is there is read once: snapshot-begin, an r for each row, snapshot-end.")
@@ -93,13 +90,20 @@ type step struct {
 
 // story shows each kind of change once.
 func (l *life) story() []step {
-	return []step{
+	all := []step{
 		{"A meeting is planned: c.", func(context.Context) {
 			l.plan("work", &meeting{name: "design", summary: "Design review", start: l.at(2, 15, 0), long: time.Hour, place: "Room 4.12"})
 		}},
 		{"One is moved: u, with the row before and after.", func(context.Context) { l.move("home", "dentist", l.at(1, 10, 0)) }},
 		{"One is cancelled: d, and a tombstone for Kafka's compaction.", func(context.Context) { l.cancel("work", "lunch") }},
 		{"One day of a series is moved: an override, a row of its own.", func(context.Context) { l.override("work", "standup", l.at(7, 10, 30)) }},
+	}
+	return append(append(all, l.calendars.more(l)...), l.turns()...)
+}
+
+// turns are the rest of the story, when it is not single events that change.
+func (l *life) turns() []step {
+	return []step{
 		{"The server loses its sync tokens while things change: snapshot-reset, every row again, and the d that was missed.", func(ctx context.Context) { l.forget(ctx, time.Second) }},
 		{"A calendar appears: it has its own snapshot.", func(context.Context) {
 			l.calendar("trip", "Lisbon", "#d62728")
@@ -107,7 +111,7 @@ func (l *life) story() []step {
 			l.plan("trip", &meeting{name: "hotel", summary: "Check in", start: l.at(12, 15, 0), long: 30 * time.Minute})
 		}},
 		{"A calendar gets another name: u in the calendars topic.", func(context.Context) {
-			l.dav.RenameCalendar(username, "home", "Family")
+			l.calendars.rename("home", "Family")
 			l.tell("~", "home", "now called Family")
 		}},
 	}
@@ -115,10 +119,8 @@ func (l *life) story() []step {
 
 // forget is the hard case: the server is away, two things change, and when it is back its tokens are void.
 func (l *life) forget(ctx context.Context, away time.Duration) {
-	l.dav.Fault(func(davserver.Kind, *http.Request) davserver.Fault {
-		return davserver.Fault{Status: http.StatusServiceUnavailable, Body: "restoring a backup"}
-	})
-	defer l.dav.Fault(nil)
+	l.calendars.down(true)
+	defer l.calendars.down(false)
 	l.tell("!", "", "server down: 503")
 	wait(ctx, away/2)
 	for len(l.names("work")) < 2 {
@@ -128,9 +130,9 @@ func (l *life) forget(ctx context.Context, away time.Duration) {
 	moved, gone := names[0], names[len(names)-1]
 	l.move("work", moved, l.meetings["work"][moved].start.Add(time.Hour))
 	l.cancel("work", gone)
-	l.dav.InvalidateTokens(username, "work")
+	told := l.calendars.forget("work")
 	wait(ctx, away/2)
-	l.tell("!", "", "server up, its tokens are void")
+	l.tell("!", "", "server up, "+told)
 }
 
 // happen is some change.
@@ -160,11 +162,11 @@ func (l *life) invent() *meeting {
 	}
 }
 
-// names lists what is in a calendar that is no series, in order.
+// names lists what is in a calendar that is at one time of one day, in order.
 func (l *life) names(cal string) []string {
 	var all []string
 	for name, m := range l.meetings[cal] {
-		if !m.weekly {
+		if !m.weekly && !m.allDay {
 			all = append(all, name)
 		}
 	}

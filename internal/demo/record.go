@@ -16,7 +16,7 @@ import (
 
 // record is a record as the demo understands it.
 type record struct {
-	kind   string // events, calendars
+	stream string // events, calendars, acl, settings
 	rawKey string
 	key    struct{ Collection, ID string }
 	value  *envelope // nil: a tombstone or a marker
@@ -31,16 +31,17 @@ type envelope struct {
 	Before, After *content
 }
 
-// content is what the demo shows of a row, of either kind.
+// content is what the demo shows of a row, of whichever kind.
 type content struct {
-	Name, Summary, Kind, Location *string
-	StartLocal                    *string `json:"start_local"`
-	EndLocal                      *string `json:"end_local"`
-	Raw                           *string
+	Name, Summary, Kind, Location, Status *string
+	StartLocal                            *string `json:"start_local"`
+	EndLocal                              *string `json:"end_local"`
+	Role, Value                           *string // of a rule, of a setting
+	Raw                                   *string
 }
 
 // follow shows the committed records of a topic, which may not exist yet, until ctx ends.
-func (s *stage) follow(ctx context.Context, topic string, show func(line)) error {
+func (s *stage) follow(ctx context.Context, topic string) error {
 	partitions := s.await(ctx, topic)
 	g, ctx := errgroup.WithContext(ctx)
 	for p := range partitions {
@@ -57,7 +58,7 @@ func (s *stage) follow(ctx context.Context, topic string, show func(line)) error
 					return fmt.Errorf("reading %s: %w", topic, err)
 				}
 				s.fold.add(r)
-				show(r.line())
+				s.show(r.line(s.calendars.name))
 			}
 			return nil
 		})
@@ -82,7 +83,7 @@ func (s *stage) await(ctx context.Context, topic string) int32 {
 }
 
 func parseRecord(c connector.Committed) (record, error) {
-	r := record{kind: path.Ext(c.Topic)[1:], rawKey: string(c.Key)}
+	r := record{stream: path.Ext(c.Topic)[1:], rawKey: string(c.Key)}
 	if err := json.Unmarshal(c.Key, &r.key); err != nil {
 		return r, fmt.Errorf("its key: %w", err)
 	}
@@ -117,18 +118,21 @@ func (r record) op() string {
 	return r.value.Op
 }
 
-// line says in a few words what the record tells.
-func (r record) line() line {
-	l := line{side: onTopic, op: r.op(), where: path.Base(r.key.Collection), id: r.key.ID}
-	if r.kind == "calendars" {
-		l.where, l.id = "calendars", path.Base(r.key.Collection)
+// line says in a few words what the record tells. name is people's word for a collection.
+func (r record) line(name func(collection string) string) line {
+	l := line{side: onTopic, op: r.op(), where: name(r.key.Collection), id: r.key.ID}
+	switch {
+	case r.stream == "events":
+	case r.key.Collection == "" || r.key.ID == "" && r.stream == "calendars" && r.marker != "":
+		l.where = r.stream
+	case r.stream == "calendars":
+		l.where, l.id = r.stream, l.where
+	default:
+		l.where, l.id = r.stream, path.Join(l.where, r.key.ID)
 	}
 	switch {
 	case r.marker != "":
-		l.id = ""
-		if r.key.Collection == "" {
-			l.where = r.kind
-		}
+		l.where, l.id = path.Join(l.where, l.id), ""
 		l.what = r.describeMarker()
 	case r.value == nil:
 		l.what = "tombstone"
@@ -159,7 +163,7 @@ func (e *envelope) describe() string {
 }
 
 func (c *content) describe() string {
-	words := text(c.Summary) + text(c.Name)
+	words := text(c.Summary) + text(c.Name) + text(c.Role) + text(c.Value)
 	if c.StartLocal != nil {
 		words += ", " + when(text(c.StartLocal))
 	}
@@ -168,6 +172,9 @@ func (c *content) describe() string {
 		words += ", a series"
 	case "override":
 		words += ", only this one"
+	}
+	if text(c.Status) == "cancelled" {
+		words += ", cancelled"
 	}
 	return words
 }
@@ -185,6 +192,8 @@ func (c *content) changes(to *content) string {
 	tell(c.Summary, to.Summary, as)
 	tell(c.StartLocal, to.StartLocal, when)
 	tell(c.Location, to.Location, as)
+	tell(c.Role, to.Role, as)
+	tell(c.Value, to.Value, as)
 	words := text(to.Summary)
 	switch {
 	case len(told) > 0 && words != "":

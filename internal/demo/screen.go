@@ -23,7 +23,9 @@ func newScreen(in io.Reader, out io.Writer) *screen {
 	return &screen{out, tea.NewProgram(p, tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()), p}
 }
 
-func (s *screen) begin(e Endpoints) { s.picture.hints = hints(e) }
+func (s *screen) begin(e Endpoints) {
+	s.picture.hints, s.picture.title = hints(e), "calendars · "+title(e.Kind)
+}
 
 func (s *screen) show(l line) { s.program.Send(l) }
 
@@ -43,6 +45,7 @@ type picture struct {
 	rows                timeline
 	caption, score, log string
 	hints               []string
+	title               string // of the left side
 }
 
 // timeline is what happened on both sides, top to bottom. The first record after something that people did stands
@@ -133,7 +136,7 @@ func (p *picture) View() tea.View {
 	leftWidth := min(46, max(32, p.width*2/5))
 	rows := p.height - 8
 	panes := lipgloss.JoinHorizontal(lipgloss.Top,
-		p.pane("calendars · CalDAV", leftWidth, rows, 0), p.pane("Kafka · what consumers read", p.width-leftWidth, rows, 1))
+		p.pane(p.title, leftWidth, rows, 0), p.pane("Kafka · what consumers read", p.width-leftWidth, rows, 1))
 	score := p.score
 	if strings.HasPrefix(score, "✓") {
 		score = good.Render(score)

@@ -62,7 +62,9 @@ func (p *plain) row(left, right string) {
 
 func (p *plain) begin(e Endpoints) {
 	fmt.Fprintln(p.out, strings.Join(hints(e), "\n")+"\n")
-	p.row("calendars (CalDAV)", fmt.Sprintf("Kafka (%s.%s.events and .calendars)", e.TopicPrefix, e.Source))
+	all := streams(e.Kind)
+	last := len(all) - 1
+	p.row("calendars ("+title(e.Kind)+")", fmt.Sprintf("Kafka (%s.%s.%s and .%s)", e.TopicPrefix, e.Source, strings.Join(all[:last], ", ."), all[last]))
 }
 
 func (p *plain) run(ctx context.Context) error {
@@ -79,10 +81,22 @@ func (p *plain) end(summary string) {
 
 // hints say how to look at both sides oneself.
 func hints(e Endpoints) []string {
+	calendars := fmt.Sprintf("Calendars: %s (user %s, password %s), for any CalDAV client", e.URL, e.Username, e.Password)
+	if e.Kind == Google {
+		calendars = fmt.Sprintf("Calendars: curl -H 'Authorization: Bearer %s' %susers/me/calendarList", e.Token, e.URL)
+	}
 	return []string{
-		fmt.Sprintf("Calendars: %s (user %s, password %s), for any CalDAV client", e.DAVURL, e.Username, e.Password),
+		calendars,
 		fmt.Sprintf("Kafka:     kcat -C -b %s -t %s.%s.events, or any consumer", strings.Join(e.Brokers, ","), e.TopicPrefix, e.Source),
 	}
+}
+
+// title is what a kind of server is called.
+func title(k Kind) string {
+	if k == Google {
+		return "Google"
+	}
+	return "CalDAV"
 }
 
 // left is the line in the calendars' column, without its op.

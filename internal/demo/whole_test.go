@@ -46,7 +46,7 @@ func runConnector(ctx context.Context, e Endpoints) error {
 			return err
 		}
 	}
-	account, err := caldav.New(caldav.Config{Source: e.Source, URL: e.DAVURL, Raw: true}, caldav.Credentials{Username: e.Username, Password: e.Password}, log)
+	account, err := caldav.New(caldav.Config{Source: e.Source, URL: e.URL, Raw: true}, caldav.Credentials{Username: e.Username, Password: e.Password}, log)
 	if err != nil {
 		return err
 	}
