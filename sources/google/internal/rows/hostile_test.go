@@ -177,3 +177,10 @@ func TestItemIsNotKept(t *testing.T) {
 		t.Error("the row has changed with the item's bytes")
 	}
 }
+
+// TestDeletedTwice: a tombstone that contradicts itself is one.
+func TestDeletedTwice(t *testing.T) {
+	if c := ParseCalendar([]byte(`{"id":"a","deleted":true,"deleted":false}`)); !c.Deleted {
+		t.Error("not deleted")
+	}
+}

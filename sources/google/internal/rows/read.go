@@ -77,8 +77,7 @@ func (r *reader) more() bool {
 	if r.broken {
 		return false
 	}
-	switch r.dec.PeekKind() {
-	case '}', ']', jsontext.KindInvalid:
+	if kind := r.dec.PeekKind(); kind == '}' || kind == ']' || kind == jsontext.KindInvalid {
 		if _, err := r.dec.ReadToken(); err != nil {
 			r.fail(err)
 		}
@@ -214,10 +213,8 @@ func (r *reader) readString(member string) (string, found) {
 }
 
 func (r *reader) readBool(member string) (bool, found) {
-	switch r.dec.PeekKind() {
-	case 't', 'f':
-		v := r.value()
-		return v == "true", given
+	if kind := r.dec.PeekKind(); kind == 't' || kind == 'f' {
+		return r.value() == "true", given
 	}
 	return false, r.mismatch(member, "true or false")
 }

@@ -3,6 +3,7 @@ package rows
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -209,5 +210,29 @@ func checkZone(t *testing.T, at time.Time, loc *time.Location) {
 	utc, err := time.Parse(time.RFC3339, row["start_utc"].(string))
 	if err != nil || utc.In(loc).Format(wall) != local || utc.After(at) {
 		t.Errorf("%s in %s: %v (%v)", local, loc, row["start_utc"], err)
+	}
+}
+
+// TestZoneNames: what names a zone on every machine, and what would mean another thing on each.
+func TestZoneNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Europe/Berlin": true, "UTC": true, "Etc/GMT+5": true, "America/Argentina/Buenos_Aires": true, "America/Port-au-Prince": true,
+		"Local": false, "localtime": false, "posixrules": false, "Factory": false, "right/UTC": false, "posix/UTC": false, "/etc/localtime": false, "../x": false,
+		"a/../b": false, "GMT+02:00": false, "W. Europe Standard Time": false, "a\x00": false,
+	} {
+		if isZoneName(name) != want {
+			t.Errorf("%q: %t", name, !want)
+		}
+	}
+	for range 2 {
+		if zone("Europe/Berlin") == nil || zone("Mars/Base") != nil || zone("") != nil || zone(strings.Repeat("a", maxZoneName+1)) != nil {
+			t.Error("a zone is known that is none, or the other way round")
+		}
+	}
+	for i := range 2 * maxZones {
+		zone(fmt.Sprint("Mars/Base-", i))
+	}
+	if n := len(zones.known); n > maxZones {
+		t.Errorf("%d names are remembered", n)
 	}
 }
