@@ -39,14 +39,14 @@ func (c checked) Run() int {
 
 // TestStories runs testdata/script/*.txt. Each has a broker ($BROKER), one with users (SASL PLAIN, admin and
 // guest, who may nothing; $SECURED_BROKER) and a calendar server ($DAV) of its own, with the user alice and her
-// calendars work and home; dav changes what they hold. All passwords are secret.
+// calendars work and home; dav changes what they hold. All passwords are secret. And each has what setUpGoogle starts.
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		Deadline:      time.Now().Add(2 * time.Minute), // scripts that hang are killed, and show what they did
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:         setUp,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dav": dav, "until": until, "exitcode": exitCode,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dav": dav, "google": googleCmd, "until": until, "exitcode": exitCode,
 			"broker": brokerCmd, "signal": signalCmd},
 	})
 }
@@ -91,7 +91,7 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("DAV", "http://"+ln.Addr().String()+"/")
 	env.Setenv("PASSWORD", "secret")
 	env.Setenv("TZ", "UTC")
-	return nil
+	return setUpGoogle(env)
 }
 
 // dav changes what the calendar server holds:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +53,7 @@ func (u *upstream) accounts(ctx context.Context) ([]principal, error) {
 	}
 	found, err := u.find(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("finding the accounts of %s: %w", u.Name, err)
+		return nil, err // which names the source
 	}
 	return slices.Concat(u.named, found), nil
 }
