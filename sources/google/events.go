@@ -9,6 +9,7 @@ import (
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/sources/google/internal/rows"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -99,8 +100,9 @@ type held struct {
 	order []string
 	bytes int
 
-	mu    sync.Mutex
-	alive map[string]bool // series that were asked for
+	asking singleflight.Group
+	mu     sync.Mutex
+	alive  map[string]bool // series that were asked for
 }
 
 func (h *held) hold(it parsed) {
@@ -180,26 +182,24 @@ func (p *poll) whole(ctx context.Context, it parsed) (parsed, error) {
 
 // livesOn asks whether a series is there, once in a poll.
 func (p *poll) livesOn(ctx context.Context, series string) (bool, error) {
-	p.held.mu.Lock()
-	alive, known := p.held.alive[series]
-	p.held.mu.Unlock()
-	if known {
-		return alive, nil
-	}
-	alive, err := p.account.alive(ctx, p.query.Stream, series)
-	if err != nil {
-		return false, fmt.Errorf("asking for the series of a cancelled event: %w", err)
-	}
-	p.held.mu.Lock()
-	defer p.held.mu.Unlock()
-	p.held.alive[series] = alive
-	return alive, nil
-}
-
-// alive tells whether a listing would show the event now.
-func (a *Account) alive(ctx context.Context, s connector.Stream, id string) (bool, error) {
-	at, err := a.lookAtEvent(ctx, s, id)
-	return at == connector.Read, err
+	alive, err, _ := p.held.asking.Do(series, func() (any, error) {
+		p.held.mu.Lock()
+		alive, known := p.held.alive[series]
+		p.held.mu.Unlock()
+		if known {
+			return alive, nil
+		}
+		at, err := p.account.lookAtEvent(ctx, p.query.Stream, series)
+		if err != nil {
+			return false, fmt.Errorf("asking for the series of a cancelled event: %w", err)
+		}
+		p.held.mu.Lock()
+		defer p.held.mu.Unlock()
+		p.held.alive[series] = at == connector.Read
+		return at == connector.Read, nil
+	})
+	is, _ := alive.(bool)
+	return is, err
 }
 
 // each calls do for every id, a few at once, and returns the results in order, or the first error.
