@@ -104,7 +104,8 @@ func lookAt(ctx context.Context, c *config.Config, s *config.Source, probes bool
 	return out
 }
 
-// found opens a source and finds its accounts.
+// found opens a source and finds its accounts. None at all is an error: a typing mistake in a query must not pass for a
+// domain that everybody has left.
 func found(ctx context.Context, c *config.Config, s *config.Source, log hclog.Logger) (*upstream, []principal, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -113,6 +114,9 @@ func found(ctx context.Context, c *config.Config, s *config.Source, log hclog.Lo
 		return nil, nil, err
 	}
 	accounts, err := u.accounts(ctx)
+	if err == nil && len(accounts) == 0 {
+		err = fmt.Errorf("finding the accounts of %s: there is none; check domain.query and domain.customer", s.Name)
+	}
 	return u, accounts, err
 }
 
