@@ -25,7 +25,7 @@ type bearer struct {
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
-	return b.base.RoundTrip(r) //nolint:wrapcheck // a transport
+	return b.base.RoundTrip(r)
 }
 
 // service is the official client of a user.

@@ -14,5 +14,23 @@
 // Clients use the endpoint googleserver.Endpoint("http://" + ln.Addr().String()) and the bearer token s.Token(user).
 //
 // Every item is encoded when it is put and served as those bytes, so that a page costs little more than its copying.
-// Benchmarks of a client set Options.NoGzip as well.
+// Benchmarks of a client set Options.NoGzip as well. As at Google, bodies are indented unless prettyPrint=false.
+//
+// # Lists and tokens
+//
+// Full lists keep the order in which items were first put, so that pages neither lose nor repeat what is there all the
+// time. Their sync token stands at the listing's begin: what changes in its middle is in the delta that follows.
+// Deltas come in the order of the changes.
+//
+// A sync token of another user, or of another calendar, is 410 fullSyncRequired; one of another kind of list, or of a
+// query with other parameters (maxResults, and showDeleted and showHidden aside), is 400. Changing a user's role on a
+// calendar ends that user's tokens of its events. [Server.Forget] and [Server.ForgetAll] end tokens on demand, in each
+// of the ways that Google documents; [Server.ForgetPages] ends page tokens.
+//
+// # What it does not do
+//
+// There are no writes over HTTP (405), no watch channels, no batches and no free/busy queries; members of groups are not
+// known, so that rules for groups give nobody a role; lists that expand series (singleEvents, instances) hold at
+// most 1,000 instances of each and give no sync token; a token from a list with timeMin or timeMax leads to deltas
+// without those bounds.
 package googleserver

@@ -180,6 +180,14 @@ func TestReminders(t *testing.T) {
 	if r := f.get(events, "updatedMin", now.Add(-time.Minute).Format(time.RFC3339)); r.ids() != "" {
 		t.Error(r.Text)
 	}
+	if r := f.get(events); r.Updated != "2026-06-01T12:00:00.000Z" {
+		t.Error("the calendar's own:", r.Updated)
+	}
+	f.put(event("event2"))
+	f.must(f.SetReminders("", team, "event1", `{"useDefault":true}`))
+	if r := f.get(events); r.Updated != "2026-06-01T13:00:00.000Z" {
+		t.Error("the calendar's own:", r.Updated)
+	}
 	f.put(event("event1"))
 	if r := f.get(events + "/event1"); r.Updated != "2026-06-01T13:00:00.000Z" || !strings.Contains(r.Text, `"created": "2026-06-01T12:00:00.000Z"`) {
 		t.Error(r.Text)

@@ -165,6 +165,7 @@ func TestRolesEndSyncTokens(t *testing.T) {
 	f.put(event("event1"))
 	b := f.as(bob)
 	his, hers := b.get(events).NextSyncToken, f.get(events).NextSyncToken
+	entry := f.get(listPath + "/" + url.PathEscape(team)).ETag
 	f.must(f.Share(team, bob, googleserver.Reader))
 	if r := b.get(events, "syncToken", his); r.Status != 200 {
 		t.Error("the same role:", r.Text)
@@ -175,6 +176,9 @@ func TestRolesEndSyncTokens(t *testing.T) {
 	}
 	if r := f.get(events, "syncToken", hers); r.Status != 200 {
 		t.Error("another user:", r.Text)
+	}
+	if r := f.get(listPath + "/" + url.PathEscape(team)); r.ETag != entry {
+		t.Error("another user's entry:", r.Text)
 	}
 }
 

@@ -324,3 +324,46 @@ func TestForgottenTombstonesEndTheTokensThatNeedThem(t *testing.T) {
 		t.Error(r.Text)
 	}
 }
+
+func TestChangesInMidListingAreInTheDelta(t *testing.T) {
+	f := start(t, googleserver.Options{})
+	for i := range 6 {
+		f.put(event(fmt.Sprintf("event%d", i)))
+	}
+	next := f.get(events, "maxResults", "3").NextPageToken
+	f.must(f.DeleteEvent("", team, "event0"))
+	f.must(f.DeleteEvent("", team, "event5"))
+	f.put(event("event1"))
+	last := f.get(events, "maxResults", "3", "pageToken", next)
+	if last.ids() != "event3 event4" || last.NextSyncToken == "" {
+		t.Fatal(last.Text)
+	}
+	if r := f.get(events, "syncToken", last.NextSyncToken); r.ids() != "-event0 -event5 event1" {
+		t.Error(r.Text)
+	}
+	next = f.get(events, "maxResults", "3").NextPageToken
+	f.must(f.Forget(googleserver.EventsList, "", team, googleserver.ByFullSync))
+	last = f.get(events, "maxResults", "3", "pageToken", next)
+	if r := f.get(events, "syncToken", last.NextSyncToken); r.Status != 410 {
+		t.Error("forgotten in mid-listing:", r.Text)
+	}
+}
+
+func TestEmptyPagesComeBeforeEach(t *testing.T) {
+	f := start(t, googleserver.Options{EmptyPages: 2})
+	token := f.all(events).NextSyncToken
+	for i := range 4 {
+		f.put(event(fmt.Sprintf("event%d", i)))
+	}
+	for _, base := range [][]string{{"maxResults", "3"}, {"maxResults", "3", "syncToken", token}} {
+		r := f.get(events, base...)
+		sizes := []int{len(r.Items)}
+		for r.NextPageToken != "" {
+			r = f.get(events, append(base[:len(base):len(base)], "pageToken", r.NextPageToken)...)
+			sizes = append(sizes, len(r.Items))
+		}
+		if fmt.Sprint(sizes) != "[0 0 3 0 0 1]" || r.NextSyncToken == "" {
+			t.Error(sizes, r.Text)
+		}
+	}
+}
