@@ -143,6 +143,9 @@ func TestSpoiltBodies(t *testing.T) {
 		"cut": {googleserver.Fault{Cut: 50}, func(r reply, err error) bool {
 			return errors.Is(err, io.ErrUnexpectedEOF)
 		}},
+		"cut after the last byte": {googleserver.Fault{Cut: 1 << 20}, func(r reply, err error) bool {
+			return errors.Is(err, io.ErrUnexpectedEOF)
+		}},
 		"cut before the first byte": {googleserver.Fault{Cut: -1}, func(r reply, err error) bool {
 			return errors.Is(err, io.ErrUnexpectedEOF) && r.Text == ""
 		}},
