@@ -24,34 +24,46 @@ type instance struct {
 	cmd  *exec.Cmd
 }
 
-// newName names topics and transactional ids that nothing else uses.
-func newName(kind string) string {
-	var id [4]byte
-	_, _ = rand.Read(id[:])
-	return "bench-" + kind + "-" + hex.EncodeToString(id[:])
+// upstream is a calendar server as calcdc's configuration has it.
+type upstream interface {
+	source() string // the source's name
+	config() string // its part of the configuration, as YAML
 }
 
-// topics are all that an instance of that name writes to, the data first.
+// newName names topics and transactional ids that nothing else uses. It begins with the name of their source.
+func newName(source, kind string) string {
+	var id [4]byte
+	_, _ = rand.Read(id[:])
+	return source + "-bench-" + kind + "-" + hex.EncodeToString(id[:])
+}
+
+// streams are the kinds of stream of each source.
+var streams = map[string][]string{"dav": {"events", "calendars"}, "google": {"events", "calendars", "acl", "settings"}}
+
+// topics are all that an instance of that name writes to, the events first.
 func topics(name string) []string {
-	return []string{name + ".dav.events", name + ".dav.calendars", name + ".notifications", name + "-state", name + "-offsets"}
+	source, _, _ := strings.Cut(name, "-")
+	var all []string
+	for _, kind := range streams[source] {
+		all = append(all, name+"."+source+"."+kind)
+	}
+	return append(all, name+".notifications", name+"-state", name+"-offsets")
 }
 
 // startCalcdc runs calcdc as its defaults are, but for what the benchmark names.
-func startCalcdc(b *testing.B, s *server, poll time.Duration) *instance {
+func startCalcdc(b *testing.B, s upstream, poll time.Duration) *instance {
 	b.Helper()
-	in := &instance{name: newName("calcdc")}
+	in := &instance{name: newName(s.source(), "calcdc")}
 	dir := b.TempDir()
 	in.log = filepath.Join(dir, "calcdc.log")
 	config := fmt.Sprintf(`name: %[1]s
 kafka: {brokers: [%[2]s]}
 http: {listen: ""}
 sources:
-  - name: dav
+  - name: %[4]s
     poll_interval: %[3]s
-    caldav:
-      url: %[4]s
-      accounts: [{username: %[5]s, password: %[6]s}]
-`, in.name, brokers(b), poll, s.URL, user, password)
+    %[5]s
+`, in.name, brokers(b), poll, s.source(), s.config())
 	path := filepath.Join(dir, "calcdc.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)

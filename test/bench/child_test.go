@@ -26,6 +26,7 @@ var binary string
 // tasks are what children do. An answer, where there is one, goes to stdout as a line of JSON.
 var tasks = map[string]func() error{
 	"server": serverTask,
+	"google": googleTask,
 	"raw":    func() error { return floorTask(rawFloor) },
 	"txn":    func() error { return floorTask(transactionalFloor) },
 }

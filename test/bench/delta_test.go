@@ -42,7 +42,7 @@ func changes(b *testing.B, events, n int) {
 		ours = append(ours, latency{at.UnixNano() - s.account(b, true).LastBody, len(got)})
 	}
 	after := s.account(b, false)
-	floor := bareTransactions(b, cl, all.take(b), n)
+	floor := bareTransactions(b, cl, s.source(), all.take(b), n)
 	in.stop(b)
 	dropTopics(b, cl, in.name)
 	requests, size := 0, int64(0)
@@ -89,9 +89,9 @@ func (in *instance) settle(b *testing.B, s *server) {
 }
 
 // bareTransactions writes records, of which n are data, in one transaction, again and again, to topics like calcdc's.
-func bareTransactions(b *testing.B, cl *kgo.Client, records []record, n int) []latency {
+func bareTransactions(b *testing.B, cl *kgo.Client, source string, records []record, n int) []latency {
 	b.Helper()
-	name := newName("bare")
+	name := newName(source, "bare")
 	makeTopics(b, cl, name)
 	defer dropTopics(b, cl, name)
 	p, err := producer(floorOptions{Brokers: brokers(b), Name: name}, kgo.TransactionalID(name), kgo.ProducerLinger(0))

@@ -41,7 +41,7 @@ type downloader struct {
 }
 
 func newDownloader(root string, cut bool) *downloader {
-	return &downloader{url: root + calendar(0), cut: cut, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * concurrency, DisableCompression: true}}}
+	return &downloader{url: root + davCalendar(0), cut: cut, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * concurrency, DisableCompression: true}}}
 }
 
 // run calls take with the bodies of each multiget, from several goroutines at once.

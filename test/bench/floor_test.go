@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,7 +28,17 @@ type floorOptions struct {
 	Name    string // of its topics
 	Records string // file of the records that it writes, for the transactional one
 	Events  int
-	Cut     bool // search the answers for tags instead of reading XML
+	Cut     bool   // search the answers for the server's marks instead of reading XML or JSON
+	Token   string // of a Google server: its bearer token; "": it is a CalDAV server
+}
+
+// download reads the first calendar of the server: what it is given is called with the bodies as they come, perhaps from
+// several goroutines at once.
+func (o floorOptions) download() func(ctx context.Context, take func([]body) error) error {
+	if o.Token != "" {
+		return (&lister{url: o.URL, token: o.Token, cut: o.Cut}).run
+	}
+	return newDownloader(o.URL, o.Cut).run
 }
 
 // floorResult is when a floor began and ended, ns since 1970.
@@ -71,9 +83,10 @@ func interleave(all []record) []record {
 	for _, r := range all {
 		byTopic[r.Place] = append(byTopic[r.Place], r)
 	}
+	places := slices.Sorted(maps.Keys(byTopic))
 	out := make([]record, 0, len(all))
 	for i := range all {
-		for place := range topics("") {
+		for _, place := range places {
 			have := byTopic[place]
 			for due := (i + 1) * len(have) / len(all); due > i*len(have)/len(all); due-- {
 				out = append(out, have[due-1])
@@ -147,7 +160,7 @@ func rawFloor(o floorOptions) (floorResult, error) {
 	var failed error
 	bodies := 0
 	began := time.Now()
-	err = newDownloader(o.URL, o.Cut).run(ctx, func(got []body) error {
+	err = o.download()(ctx, func(got []body) error {
 		for _, x := range got {
 			cl.Produce(ctx, &kgo.Record{Topic: topic, Key: x.href, Value: x.data}, func(_ *kgo.Record, err error) {
 				if err != nil {
@@ -190,7 +203,7 @@ func transactionalFloor(o floorOptions) (floorResult, error) {
 	down := make(chan error, 1)
 	go func() {
 		defer close(arrived)
-		down <- newDownloader(o.URL, o.Cut).run(ctx, func(got []body) error { arrived <- len(got); return nil })
+		down <- o.download()(ctx, func(got []body) error { arrived <- len(got); return nil })
 	}()
 	for n := range arrived {
 		r.Bodies += n

@@ -44,6 +44,16 @@ type server struct {
 	Edit string // where serverTask's handler listens
 }
 
+func (s *server) source() string { return "dav" }
+
+func (s *server) config() string {
+	return fmt.Sprintf("caldav: {url: %q, accounts: [{username: %s, password: %s}]}", s.URL, user, password)
+}
+
+func (s *server) begin(b *testing.B) { s.account(b, true) }
+
+func (s *server) first(b *testing.B) int64 { return s.account(b, false).FirstSync }
+
 func startServer(b *testing.B, o serverOptions) *server {
 	b.Helper()
 	s := &server{child: spawn(b, "server", o)}
@@ -52,26 +62,27 @@ func startServer(b *testing.B, o serverOptions) *server {
 	return s
 }
 
-// calendar is the path of calendar i.
-func calendar(i int) string { return fmt.Sprintf("/%s/calendars/c%d/", user, i) }
+// davCalendar is the path of calendar i.
+func davCalendar(i int) string { return fmt.Sprintf("/%s/calendars/c%d/", user, i) }
 
 // account returns what the server saw; reset forgets FirstSync and LastBody.
 func (s *server) account(b *testing.B, reset bool) account {
 	b.Helper()
 	var a account
-	s.ask(b, fmt.Sprintf("/account?reset=%v", reset), &a)
+	ask(b, fmt.Sprintf("%s/account?reset=%v", s.Edit, reset), &a)
 	return a
 }
 
 // change gives n events of the first calendar another text.
 func (s *server) change(b *testing.B, n int) {
 	b.Helper()
-	s.ask(b, fmt.Sprintf("/change?n=%d", n), nil)
+	ask(b, fmt.Sprintf("%s/change?n=%d", s.Edit, n), nil)
 }
 
-func (s *server) ask(b *testing.B, path string, to any) {
+// ask asks a server's control.
+func ask(b *testing.B, url string, to any) {
 	b.Helper()
-	res, err := http.Get(s.Edit + path)
+	res, err := http.Get(url)
 	if err != nil {
 		b.Fatal(err)
 	}

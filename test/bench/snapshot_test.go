@@ -21,20 +21,27 @@ const (
 // the bytes that calcdc wrote, in transactions of 1,000 records. The floors named cut do not read XML.
 func BenchmarkSnapshot(b *testing.B) {
 	s := startServer(b, serverOptions{Calendars: 1, Events: snapshotted})
+	snapshots(b, s, 1, floorOptions{URL: s.URL})
+}
+
+// snapshots measures first snapshots of s, which has n calendars, beside the floors.
+func snapshots(b *testing.B, s measured, n int, o floorOptions) {
+	b.Helper()
 	cl := client(b)
-	records := filepath.Join(b.TempDir(), "records.gob")
+	o.Brokers, o.Events = brokers(b), snapshotted
+	o.Records = filepath.Join(b.TempDir(), "records.gob")
 	for range b.N {
 		var ours []run
 		floors := map[floorKind][]run{}
 		for range rounds {
-			ours = append(ours, snapshot(b, s, 1, func(name string) {
-				if _, err := os.Stat(records); err != nil {
-					saveRecords(b, records, interleave(dump(b, name)))
+			ours = append(ours, snapshot(b, s, n, func(name string) {
+				if _, err := os.Stat(o.Records); err != nil {
+					saveRecords(b, o.Records, interleave(dump(b, name)))
 				}
 				dropTopics(b, cl, name)
 			}))
 			for _, kind := range floorKinds {
-				o := floorOptions{Brokers: brokers(b), URL: s.URL, Name: newName(kind.task), Records: records, Events: snapshotted, Cut: kind.cut}
+				o.Name, o.Cut = newName(s.source(), kind.task), kind.cut
 				makeTopics(b, cl, o.Name)
 				r := runFloor(b, kind.task, o)
 				floors[kind] = append(floors[kind], run{took: r.took(), cpu: time.Duration(r.CPU)})
@@ -62,6 +69,13 @@ type floorKind struct {
 
 var floorKinds = []floorKind{{"floor1", "raw", false}, {"floor2", "txn", false}, {"floor1-cut", "raw", true}, {"floor2-cut", "txn", true}}
 
+// measured is a calendar server that says when it was first asked for the events of the first calendar.
+type measured interface {
+	upstream
+	begin(b *testing.B) // forgets what it has been asked
+	first(b *testing.B) int64
+}
+
 // run is one measurement: how long it took, the processor time of the whole process, and the most memory that it had.
 type run struct {
 	took, cpu time.Duration
@@ -75,14 +89,14 @@ func (r run) String() string {
 func seconds(r run) float64 { return r.took.Seconds() }
 
 // snapshot runs calcdc on a server of n calendars until each has been published. after is called once it has ended.
-func snapshot(b *testing.B, s *server, n int, after func(name string)) run {
+func snapshot(b *testing.B, s measured, n int, after func(name string)) run {
 	b.Helper()
-	s.account(b, true)
+	s.begin(b)
 	in := startCalcdc(b, s, time.Hour)
 	at := ended(b, in.name, n)
 	r := run{cpu: in.cpu(b), peak: in.peak(b)}
 	in.stop(b)
-	r.took = time.Duration(at.UnixNano() - s.account(b, false).FirstSync)
+	r.took = time.Duration(at.UnixNano() - s.first(b))
 	after(in.name)
 	return r
 }

@@ -32,8 +32,9 @@ type Cloud struct {
 	client *http.Client
 	sparse bool
 
-	mu   sync.Mutex
-	seen []googleserver.Request
+	mu    sync.Mutex
+	seen  []googleserver.Request
+	staff []oauthserver.User
 }
 
 // New serves calendars until the test ends. Their users may be subjects of the service account.
@@ -134,6 +135,10 @@ func (c *Cloud) Fault(hook func(googleserver.Request) googleserver.Fault) {
 // service account's key is written into dir.
 func (c *Cloud) Source(t testing.TB, dir, extra string, users ...string) string {
 	t.Helper()
+	for _, u := range users {
+		c.staff = append(c.staff, oauthserver.User{Email: u})
+	}
+	c.Tokens.SetUsers(c.staff)
 	if err := c.Tokens.WriteServiceAccount(filepath.Join(dir, "key.json"), c.URL); err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,11 @@ import (
 type Google struct {
 	// Log tells what was done, one line a step.
 	Log []string
-	// Quiet permits changes that no delta shows: of a calendar's name in others' lists, of a user's role, of settings
-	// that vanish. Only full listings find them.
+	// Quiet permits changes that no delta of calendars shows: of a name in others' lists, of a user's role.
 	Quiet bool
+	// Lost permits others that no delta shows: settings that vanish, a series that was deleted with its exceptions and is
+	// back without them.
+	Lost bool
 	// Reborn are the ids of calendars that were deleted and made again.
 	Reborn map[string]bool
 
@@ -269,7 +271,7 @@ func (h *Google) demote(c *googleCalendar) error {
 func (h *Google) setting() error {
 	user := h.pick(h.users)
 	id := h.pick([]string{"locale", "timezone", "weekStart", "hideWeekends"})
-	if h.Quiet && h.rng.IntN(4) == 0 {
+	if h.Lost && h.rng.IntN(4) == 0 {
 		h.note("drop setting %s of %s", id, user)
 		if err := h.server.DropSetting(user, id); !errors.Is(err, googleserver.ErrNoItem) {
 			return err

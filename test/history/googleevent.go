@@ -165,8 +165,10 @@ func (h *Google) deleteEvent(c *googleCalendar) error {
 		return h.createEvent(c)
 	}
 	h.note("delete %s in %s", id, c.id)
+	if !c.events[id].repeats || h.Lost {
+		c.past = append(c.past, id)
+	}
 	delete(c.events, id)
-	c.past = append(c.past, id)
 	return h.server.DeleteEvent(c.owner, c.id, id)
 }
 
