@@ -110,8 +110,8 @@ func (g *google) more(l *life) []step {
 			g.note(err)
 			l.tell("-", "work", "Stand-up, only "+day.Format("2 Jan"))
 		}},
-		{"A whole day off.", func(context.Context) {
-			l.plan("home", &meeting{name: "dayoff", summary: "Day off", start: l.at(4, 0, 0), long: 24 * time.Hour, allDay: true})
+		{"A whole day is taken off.", func(context.Context) {
+			l.plan("home", &meeting{name: "vacation", summary: "Vacation", start: l.at(4, 0, 0), long: 24 * time.Hour, allDay: true})
 		}},
 		{"A calendar is shared: c in the acl topic.", func(context.Context) {
 			g.note(g.Share(g.id("work"), colleague, googleserver.Reader))
@@ -156,7 +156,7 @@ func (m *meeting) eventID() string {
 func (g *google) held() map[object]string {
 	held := map[object]string{}
 	g.list("users/me/settings", func(id, item string) { held[object{stream: "settings", id: id}] = item })
-	g.list("users/me/calendarList?showHidden=true", func(cal, item string) {
+	g.list("users/me/calendarList", func(cal, item string) {
 		held[object{stream: "calendars", collection: cal}] = item
 		at := "calendars/" + url.PathEscape(cal)
 		g.list(at+"/events", func(id, item string) { held[object{"events", cal, id}] = item })
@@ -187,9 +187,12 @@ func (g *google) list(what string, each func(id, item string)) {
 	}
 }
 
+// asSent asks for items as clients of the API get them, for whom nothing is indented.
+const asSent = "?prettyPrint=false"
+
 func (g *google) items(what string) ([]json.RawMessage, error) {
 	ctx := context.WithValue(context.Background(), ownRequest{}, true)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, googleserver.Endpoint("http://demo")+what, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, googleserver.Endpoint("http://demo")+what+asSent, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", what, err)
 	}

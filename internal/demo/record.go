@@ -163,20 +163,23 @@ func (e *envelope) describe() string {
 }
 
 func (c *content) describe() string {
-	words := text(c.Summary) + text(c.Name) + text(c.Role) + text(c.Value)
+	words := []string{text(c.Summary) + text(c.Name) + text(c.Role) + text(c.Value)}
 	if c.StartLocal != nil {
-		words += ", " + when(text(c.StartLocal))
+		words = append(words, when(text(c.StartLocal)))
 	}
 	switch text(c.Kind) {
 	case "series":
-		words += ", a series"
+		words = append(words, "a series")
 	case "override":
-		words += ", only this one"
+		words = append(words, "only this one")
 	}
 	if text(c.Status) == "cancelled" {
-		words += ", cancelled"
+		words = append(words, "cancelled")
 	}
-	return words
+	if words[0] == "" {
+		words = words[1:]
+	}
+	return strings.Join(words, ", ")
 }
 
 // changes tells what differs, in the fields that the demo knows.

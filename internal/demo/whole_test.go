@@ -12,6 +12,7 @@ import (
 	"github.com/calcdc/calcdc/offsets"
 	"github.com/calcdc/calcdc/sinks/kafka"
 	"github.com/calcdc/calcdc/sources/caldav"
+	googlesource "github.com/calcdc/calcdc/sources/google"
 )
 
 const ledgers = 2
@@ -31,6 +32,34 @@ func (deaf) Published(connector.Stream, map[string]int) {}
 func (deaf) Reset(connector.Stream, string)             {}
 func (deaf) Account(source, account string, err error)  {}
 
+// sourceOf is what the connector follows, and what closes its connections.
+func sourceOf(e Endpoints, log hclog.Logger) (connector.Source, func(), error) {
+	src := connector.Source{Name: e.Source, Connector: string(e.Kind), PollInterval: e.PollInterval}
+	if e.Kind == Google {
+		service, err := googlesource.New(googlesource.Config{Source: e.Source, Endpoint: e.URL, Raw: true,
+			Credentials: googlesource.Credentials{AccessToken: e.Token}, Quota: googlesource.Quota{UserPerMinute: 60_000, ProjectPerMinute: 60_000}}, log)
+		if err != nil {
+			return src, nil, err
+		}
+		src.Streams = []connector.Kind{connector.Events, connector.Calendars, connector.ACL, connector.Settings}
+		src.Find = func(ctx context.Context) ([]connector.Account, error) {
+			found, err := service.Accounts(ctx)
+			var all []connector.Account
+			for _, a := range found {
+				all = append(all, a)
+			}
+			return all, err
+		}
+		return src, service.CloseIdleConnections, nil
+	}
+	account, err := caldav.New(caldav.Config{Source: e.Source, URL: e.URL, Raw: true}, caldav.Credentials{Username: e.Username, Password: e.Password}, log)
+	if err != nil {
+		return src, nil, err
+	}
+	src.Accounts = []connector.Account{account}
+	return src, account.CloseIdleConnections, nil
+}
+
 // runConnector wires the connector as cmd/calcdc does.
 func runConnector(ctx context.Context, e Endpoints) error {
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Info, Output: e.Log})
@@ -46,36 +75,53 @@ func runConnector(ctx context.Context, e Endpoints) error {
 			return err
 		}
 	}
-	account, err := caldav.New(caldav.Config{Source: e.Source, URL: e.URL, Raw: true}, caldav.Credentials{Username: e.Username, Password: e.Password}, log)
+	src, closing, err := sourceOf(e, log)
 	if err != nil {
 		return err
 	}
-	defer account.CloseIdleConnections()
+	defer closing()
 	owned := map[int32]connector.Ledger{}
 	for p := range int32(ledgers) {
 		ledger := offsets.Config{Name: "demo", Partition: p, DataTopic: cfg.DataTopic}
 		owned[p] = offsets.NewLedger(ledger, client.NewProducer("demo-"+string('0'+p)), client, log)
 	}
-	src := connector.Source{Name: e.Source, Connector: "caldav", PollInterval: e.PollInterval, Accounts: []connector.Account{account}}
 	return connector.New(cfg, []connector.Source{src}, owned, topicMaker{client}, deaf{}, log).Run(ctx)
 }
 
-// The story, told by the real connector: in the end the topic holds what the calendars do.
+// The story, told by the real connector: in the end the topics hold what the calendars do.
 func TestTheWholeStory(t *testing.T) {
+	for kind, wants := range map[Kind][]string{
+		CalDAV: {
+			`r home/dentist.ics +Dentist, Tue 08:30`, `c work/design.ics +Design review, Wed 15:00`,
+			`u home/dentist.ics +Dentist: Tue 08:30 → Tue 10:00`, `d work/lunch.ics`, `∅ work/lunch.ics +tombstone`,
+			`c work/standup.ics#2026`, `d work/release.ics`,
+		},
+		Google: {
+			`r home/dentist +Dentist, Tue 08:30`, `r work/standup +Stand-up, Mon 09:15, a series`, `c work/design +Design review, Wed 15:00`,
+			`u home/dentist +Dentist: Tue 08:30 → Tue 10:00`, `d work/lunch `, `∅ work/lunch +tombstone`,
+			`c work/standup_20\d{6}… Stand-up, Mon 10:30`, `c work/standup_20\d{6}… only this one, cancelled`, `c home/vacation +Vacation, Fri`,
+			`c acl/work/user:bob@ex\S* reader`, `u settings/timezone +UTC → Europe/Lisbon`,
+			`! +server up, 410 to its sync token`, `d work/release`, `= acl/trip snapshot-begin`,
+		},
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			tellWhole(t, kind, append(wants, `· work  5 objects, from before`, `= work snapshot-begin · epoch 1, initial`,
+				`= work snapshot-reset · epoch 2, token-invalid`, `= trip snapshot-begin`, `u calendars/home +Home → Family`,
+				`[1-9]\d* resets?\. In the end:\n✓ the topic, folded, is the calendars: \d+ objects in \d+ rows, byte for byte`))
+		})
+	}
+}
+
+func tellWhole(t *testing.T, kind Kind, wants []string) {
 	out := &output{}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err := Run(ctx, Options{Out: out, Pace: 300 * time.Millisecond, Start: runConnector, once: true})
+	err := Run(ctx, Options{Kind: kind, Out: out, Pace: 300 * time.Millisecond, Start: runConnector, once: true})
 	if err != nil || ctx.Err() != nil {
-		t.Fatal(err, ctx.Err())
+		t.Fatal(err, ctx.Err(), out)
 	}
-	for _, want := range []string{
-		`· work  5 objects, from before`, `= work snapshot-begin · epoch 1, initial`, `r home/dentist.ics +Dentist, Tue 08:30`,
-		`c work/design.ics +Design review, Wed 15:00`, `u home/dentist.ics +Dentist: Tue 08:30 → Tue 10:00`,
-		`d work/lunch.ics`, `∅ work/lunch.ics +tombstone`, `c work/standup.ics#2026`,
-		`= work snapshot-reset · epoch 2, token-invalid`, `d work/release.ics`, `= trip snapshot-begin`, `u calendars/home +Home → Family`,
-		`[1-9]\d* resets?\. In the end:\n✓ the topic, folded, is the calendars: \d+ objects in \d+ rows, byte for byte`,
-	} {
+	for _, want := range wants {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no %q", want)
 		}
