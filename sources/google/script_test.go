@@ -15,16 +15,17 @@ import (
 
 // script is a server that answers what a test says.
 type script struct {
-	t      *testing.T
+	t      testing.TB
 	handle func(w http.ResponseWriter, r *http.Request)
 
-	mu   sync.Mutex
-	seen []string // path and query of each request, in order
+	mu      sync.Mutex
+	seen    []string // path and query of each request, in order
+	headers []http.Header
 }
 
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	s.seen = append(s.seen, r.URL.Path+"?"+r.URL.RawQuery)
+	s.seen, s.headers = append(s.seen, r.URL.Path+"?"+r.URL.RawQuery), append(s.headers, r.Header)
 	s.mu.Unlock()
 	s.handle(w, r)
 }
@@ -43,7 +44,7 @@ func (s *script) asked(suffix string) (n int) {
 }
 
 // scripted is alice's account on a server of the test's own.
-func scripted(t *testing.T, cfg Config, handle func(w http.ResponseWriter, r *http.Request)) (*Account, *script) {
+func scripted(t testing.TB, cfg Config, handle func(w http.ResponseWriter, r *http.Request)) (*Account, *script) {
 	t.Helper()
 	s := &script{t: t, handle: handle}
 	srv := httptest.NewServer(s)

@@ -161,7 +161,7 @@ func fixture(t *testing.T, o googleserver.Options, cfg Config, generated string)
 	case cfg.Filter.UpdatedMin:
 		f.Forget = func(*testing.T) {
 			srv.Fault(func(r googleserver.Request) googleserver.Fault {
-				if r.HTTP.URL.Query().Has("updatedMin") {
+				if r.URL.Query().Has("updatedMin") {
 					return googleserver.Fault{Error: googleserver.UpdatedMinTooLongAgo}
 				}
 				return googleserver.Fault{}
