@@ -28,9 +28,10 @@ type Cloud struct {
 	URL    string // without a last slash
 	// Filter is that of the events which calcdc is to follow, as parameters of events.list.
 	Filter url.Values
+	// Answered, where set before calcdc starts, is told of each of its requests before it can read the answer's end.
+	Answered func(googleserver.Request)
 
 	client *http.Client
-	sparse bool
 
 	mu    sync.Mutex
 	seen  []googleserver.Request
@@ -45,7 +46,7 @@ func New(t testing.TB, o googleserver.Options) *Cloud {
 		t.Fatal(err)
 	}
 	tokens.Delegate("*", scopes...)
-	c := &Cloud{Tokens: tokens, sparse: o.SparseInstances}
+	c := &Cloud{Tokens: tokens}
 	o.Authenticate, o.Scopes, o.Seen = c.authenticate, c.scopes, c.note
 	c.Server = googleserver.New(o)
 	mux := http.NewServeMux()
@@ -88,10 +89,14 @@ func (c *Cloud) scopes(r *http.Request) []string {
 }
 
 func (c *Cloud) note(rq googleserver.Request) {
-	if !isOracle(rq.HTTP) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.seen = append(c.seen, rq)
+	if isOracle(rq.HTTP) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = append(c.seen, rq)
+	if c.Answered != nil {
+		c.Answered(rq)
 	}
 }
 
@@ -152,7 +157,7 @@ func (c *Cloud) Source(t testing.TB, dir, extra string, users ...string) string 
 // Differences are those between what the fold holds of the users and what the server lists for them.
 func (c *Cloud) Differences(t testing.TB, f *oracle.Fold, source string, users ...string) (found []string) {
 	for _, u := range users {
-		g := &oracle.Google{Endpoint: googleserver.Endpoint(c.URL), Token: u, Client: c.client, Filter: c.Filter, Sparse: c.sparse}
+		g := &oracle.Google{Endpoint: googleserver.Endpoint(c.URL), Token: u, Client: c.client, Filter: c.Filter}
 		listed, err := g.List(t.Context())
 		if err != nil {
 			return []string{err.Error()}

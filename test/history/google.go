@@ -20,6 +20,8 @@ type Google struct {
 	// Lost permits others that no delta shows: settings that vanish, a series that was deleted with its exceptions and is
 	// back without them.
 	Lost bool
+	// Stamped keeps to changes that move an event's time of change.
+	Stamped bool
 	// Reborn are the ids of calendars that were deleted and made again.
 	Reborn map[string]bool
 

@@ -29,7 +29,7 @@ func (h *Google) Change(id string) error {
 		return h.createEvent(c)
 	case p < 55:
 		return h.writeEvent(c)
-	case p < 60:
+	case p < 60 && !h.Stamped:
 		event := h.anyEvent(c, nil)
 		h.note("reminders of %s in %s", event, c.id)
 		return h.server.SetReminders(c.owner, c.id, event, fmt.Sprintf(`{"useDefault":false, "overrides":[{"method":"email","minutes":%d}]}`, h.rng.IntN(500)))

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,8 +22,6 @@ type Google struct {
 	Client   *http.Client
 	// Filter are parameters of events.list beside the oracle's own.
 	Filter url.Values
-	// Sparse says that deltas may show a cancelled exception with less than a listing does.
-	Sparse bool
 }
 
 // GoogleAccount is what the server lists for one user: items by id, as the bytes that were sent.
@@ -31,13 +30,12 @@ type GoogleAccount struct {
 	Events    map[string]map[string]string // by calendar
 	ACL       map[string]map[string]string // by calendar, of those that the user owns
 	Settings  map[string]string
-	sparse    bool
 }
 
 // List reads the user's calendar list with what is hidden, the events of every calendar in it, the rules of those that
 // the user owns, and the settings.
 func (g *Google) List(ctx context.Context) (*GoogleAccount, error) {
-	a := &GoogleAccount{Events: map[string]map[string]string{}, ACL: map[string]map[string]string{}, sparse: g.Sparse}
+	a := &GoogleAccount{Events: map[string]map[string]string{}, ACL: map[string]map[string]string{}}
 	var err error
 	if a.Settings, err = g.list(ctx, "users/me/settings", nil); err != nil {
 		return nil, err
@@ -60,10 +58,13 @@ func (g *Google) List(ctx context.Context) (*GoogleAccount, error) {
 	return a, nil
 }
 
+// quotaUser is another at each call, so that the oracle uses up no quota.
+func quotaUser() string { return GoogleAgent + rand.Text() }
+
 // list reads all pages of a list.
 func (g *Google) list(ctx context.Context, path string, params url.Values) (map[string]string, error) {
 	items := map[string]string{}
-	query := url.Values{"prettyPrint": {"false"}, "quotaUser": {GoogleAgent}, "maxResults": {"2500"}}
+	query := url.Values{"prettyPrint": {"false"}, "quotaUser": {quotaUser()}, "maxResults": {"2500"}}
 	for name, values := range params {
 		query[name] = values
 	}
