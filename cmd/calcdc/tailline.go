@@ -48,7 +48,7 @@ func (o tailOptions) line(rec connector.Committed) (string, bool) {
 	headers := headerMap(rec)
 	when := time.UnixMilli(rec.TimeMs).Local().Format(time.RFC3339)
 	if marker := headers["calcdc.marker"]; marker != "" {
-		stream := clean(key.Source) + "/" + clean(key.Account) + " "
+		stream := whose(key, rec.Topic) + " "
 		if key.Collection != "" {
 			stream += clean(key.Collection) + " "
 		}
@@ -57,8 +57,17 @@ func (o tailOptions) line(rec connector.Committed) (string, bool) {
 	if rec.Value == nil {
 		return "", false
 	}
-	fields := []string{when, orDash(clean(headers["calcdc.op"])), clean(key.Source) + "/" + clean(key.Account)}
+	fields := []string{when, orDash(clean(headers["calcdc.op"])), whose(key, rec.Topic)}
 	return strings.Join(append(fields, describeRow(key, rec.Value)...), "  "), true
+}
+
+// whose is the source and account of a record and, where it is not of events, the kind of its stream.
+func whose(key rowKey, topic string) string {
+	text := clean(key.Source) + "/" + clean(key.Account)
+	if kind := topic[strings.LastIndexByte(topic, '.')+1:]; kind != string(connector.Events) {
+		text += "/" + clean(kind)
+	}
+	return text
 }
 
 func jsonLine(rec connector.Committed) string {

@@ -17,13 +17,19 @@ import (
 
 func record(key, value string, headers ...string) connector.Committed {
 	rec := connector.Committed{Offset: 7}
-	rec.Topic, rec.Partition, rec.Key = "t", 3, []byte(key)
+	rec.Topic, rec.Partition, rec.Key = "t.events", 3, []byte(key)
 	if value != "" {
 		rec.Value = []byte(value)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		rec.Headers = append(rec.Headers, connector.Header{Key: headers[i], Value: []byte(headers[i+1])})
 	}
+	return rec
+}
+
+// of is the record in the topic of another kind of stream.
+func of(kind string, rec connector.Committed) connector.Committed {
+	rec.Topic = "t." + kind
 	return rec
 }
 
@@ -41,9 +47,9 @@ func TestLinesForPeople(t *testing.T) {
 		{record(key, "", "calcdc.marker", "snapshot-end", "calcdc.epoch", "2", "calcdc.reason", "token-invalid", "calcdc.count", "9"),
 			`-- snapshot-end work/alice /a/ epoch 2 token-invalid 9 rows --`},
 		{record(key, ""), ""},
-		{record(`{"source":"t","account":"a@b","collection":"a@b","id":"user:c@d"}`, `{"after":{"role":"reader"}}`, "calcdc.op", "c"), `c  t/a@b  a@b  user:c@d  "reader"`},
-		{record(`{"source":"t","account":"a@b","id":"timezone"}`, `{"after":{"value":"UTC"}}`, "calcdc.op", "r"), `r  t/a@b  timezone  "UTC"`},
-		{record(`{"source":"t","account":"a@b","id":""}`, "", "calcdc.marker", "snapshot-begin", "calcdc.epoch", "1"), `-- snapshot-begin t/a@b epoch 1 --`},
+		{of("acl", record(`{"source":"t","account":"a@b","collection":"a@b","id":"user:c@d"}`, `{"after":{"role":"reader"}}`, "calcdc.op", "c")), `c  t/a@b/acl  a@b  user:c@d  "reader"`},
+		{of("settings", record(`{"source":"t","account":"a@b","id":"timezone"}`, `{"after":{"value":"UTC"}}`, "calcdc.op", "r")), `r  t/a@b/settings  timezone  "UTC"`},
+		{of("calendars", record(`{"source":"t","account":"a@b","id":""}`, "", "calcdc.marker", "snapshot-begin", "calcdc.epoch", "1")), `-- snapshot-begin t/a@b/calendars epoch 1 --`},
 		{record(`{"source":"w","account":"\u001b[2Jb","collection":"/\u202e/","id":"\u0007"}`, `{"after":{"summary":"\u001b]0;x\u0007"}}`, "calcdc.op", "\x1b"),
 			`·  w/·[2Jb  /·/  ·  "\x1b]0;x\a"`},
 		{record("no json", "none either"), "-  /"},
@@ -66,9 +72,9 @@ func TestLinesForPrograms(t *testing.T) {
 		want string
 	}{
 		{record(`{"source":"w"}`, `{"a":"<&>"}`, "calcdc.op", "c"),
-			`{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{"calcdc.op":"c"},"value":{"a":"<&>"}}`},
-		{record(`{"source":"w"}`, ""), `{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{},"value":null}`},
-		{record("k\xff", "v\n"), `{"topic":"t","partition":3,"offset":7,"timestamp_ms":0,"key":"k\ufffd","headers":{},"value":"v\n"}`},
+			`{"topic":"t.events","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{"calcdc.op":"c"},"value":{"a":"<&>"}}`},
+		{record(`{"source":"w"}`, ""), `{"topic":"t.events","partition":3,"offset":7,"timestamp_ms":0,"key":{"source":"w"},"headers":{},"value":null}`},
+		{record("k\xff", "v\n"), `{"topic":"t.events","partition":3,"offset":7,"timestamp_ms":0,"key":"k\ufffd","headers":{},"value":"v\n"}`},
 	} {
 		line, _ := tailOptions{asJSON: true}.line(c.rec)
 		if line != c.want {
