@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -52,6 +53,8 @@ func TestCancelled(t *testing.T) {
 			want: instanceID + " read of s", gets: 2},
 		"an instance told by its id, that is gone": {pages: []string{told}, items: map[string]string{"s": aliveS, instanceID: "410"},
 			want: instanceID + " read of s", gets: 2},
+		"an instance told by its id, that takes place": {pages: []string{told}, items: map[string]string{"s": aliveS,
+			instanceID: strings.Replace(instance, "cancelled", "confirmed", 1)}, want: instanceID + " removed", gets: 2},
 		"an instance told by its id, of no series": {pages: []string{told}, items: map[string]string{"s": "410"},
 			want: instanceID + " removed", gets: 1},
 		"an all-day instance told by its id": {pages: []string{`{"id":"s_20260603","status":"cancelled"}`}, items: map[string]string{"s": aliveS},
@@ -59,6 +62,7 @@ func TestCancelled(t *testing.T) {
 		"the rest of a divided series": {pages: []string{`{"id":"s_R20260603T100000","status":"cancelled"}`}, want: "s_R20260603T100000 removed"},
 		"many instances of one series": {pages: []string{instance + "," + strings.ReplaceAll(instance, "20260603", "20260604")},
 			items: map[string]string{"s": aliveS}, want: instanceID + " read of s, s_20260604T100000Z read of s", gets: 1},
+		"an event that is an exception of itself":   {pages: []string{`{"id":"e","status":"cancelled","recurringEventId":"e"}`}, want: "e removed"},
 		"an event that is cancelled and then there": {pages: []string{ordinaryX, ordinary}, want: "e removed, e read"},
 
 		"a listing passes over tombstones":                      {listing: true, pages: []string{ordinaryX + "," + deadS}, want: ""},
@@ -165,6 +169,36 @@ func TestHeldIsBounded(t *testing.T) {
 			}
 			if most > 2*pageBytes {
 				t.Errorf("a page of %d bytes", most)
+			}
+		})
+	}
+}
+
+// TestPendingInstance: an instance that was pending is there for as long as its series is.
+func TestPendingInstance(t *testing.T) {
+	const other = "x_20260603T100000Z"
+	a, _ := scripted(t, Config{}, pagesOf([]string{ordinary}, map[string]string{"s": aliveS, instanceID: instance,
+		other: `{"id":"x_20260603T100000Z","status":"cancelled","recurringEventId":"x"}`, "gone": `{"id":"gone","status":"cancelled"}`,
+		"false": `{"id":"true","status":"confirmed"}`}))
+	all, _, err := show(t, a, connector.Query{Stream: stream(connector.Events, team), Token: "before", Pending: []string{instanceID, other, "gone", "false", "e"}})
+	want := "e read, " + instanceID + " read of s, " + other + " missing, gone missing, false missing"
+	if err != nil || words(all) != want {
+		t.Errorf("%s, %v\nwant %s", words(all), err, want)
+	}
+}
+
+// TestIdlePages: a list that never comes to an end is an error, whatever its page tokens are.
+func TestIdlePages(t *testing.T) {
+	for name, items := range map[string]string{"empty pages": "", "the same again": ordinary} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			a, s := scripted(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+				n++
+				fmt.Fprintf(w, `{"kind":"calendar#events","items":[%s],"nextPageToken":"%d"}`, items, n)
+			})
+			_, last, err := show(t, a, connector.Query{Stream: stream(connector.Events, team)})
+			if !errors.Is(err, errCircle) || last.Token != "" || len(s.seen) < maxIdlePages || len(s.seen) > 2*maxIdlePages {
+				t.Errorf("%v after %d requests", err, len(s.seen))
 			}
 		})
 	}

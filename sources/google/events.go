@@ -152,8 +152,7 @@ func (p *poll) decide(ctx context.Context, it parsed, end bool) (parsed, error) 
 		}
 	}
 	if !alive {
-		gone := connector.Resource{ID: it.res.ID, ETag: it.res.ETag, Presence: connector.Removed}
-		return parsed{res: gone, skip: p.listing}, nil
+		return p.gone(it), nil
 	}
 	if !it.told || it.res.Presence != connector.Read {
 		return it, nil
@@ -161,7 +160,13 @@ func (p *poll) decide(ctx context.Context, it parsed, end bool) (parsed, error) 
 	return p.whole(ctx, it)
 }
 
-// whole asks for an instance of which only the id says that it is one. What has no more to say stays as it was told.
+// gone is a cancelled instance that is no row.
+func (p *poll) gone(it parsed) parsed {
+	return parsed{res: connector.Resource{ID: it.res.ID, ETag: it.res.ETag, Presence: connector.Removed}, skip: p.listing}
+}
+
+// whole asks for an instance of which only the id says that it is one. What has no more to say stays as it was told; what takes
+// place follows its series' rule, or the next poll shows it.
 func (p *poll) whole(ctx context.Context, it parsed) (parsed, error) {
 	raw, err := p.account.one(ctx, p.query.Stream, it.res.ID)
 	if isMissing(err) {
@@ -174,7 +179,10 @@ func (p *poll) whole(ctx context.Context, it parsed) (parsed, error) {
 	if err != nil {
 		return parsed{}, err
 	}
-	if full.res.ID != it.res.ID || full.told || full.skip || full.res.Presence != connector.Read {
+	switch {
+	case full.res.ID == it.res.ID && full.series == "":
+		return p.gone(it), nil
+	case full.res.ID != it.res.ID || full.told || full.res.Presence != connector.Read:
 		return it, nil
 	}
 	return full, nil

@@ -191,6 +191,9 @@ func TestUpdatedMin(t *testing.T) {
 	if !strings.Contains(got, "bb read") || !strings.Contains(got, "cc removed") || page.Listing || !page.Overlap || token != "updated-min:2026-06-01T13:00:00Z" {
 		t.Errorf("delta: %s, %q", got, token)
 	}
+	if q := srv.Log()[len(srv.Log())-1].URL.Query(); q.Get("updatedMin") != "2026-06-01T11:55:00Z" {
+		t.Errorf("asked for changes since %s", q.Get("updatedMin"))
+	}
 	now = now.Add(4 * time.Minute)
 	if got, _, _ := follow(t, a, s, token); !strings.Contains(got, "bb read") {
 		t.Errorf("the overlap: %s", got)
@@ -265,15 +268,16 @@ func TestLookAtEvents(t *testing.T) {
 		"e": ordinary, "x": `{"id":"x","status":"cancelled"}`, "s": aliveS, instanceID: instance, "d": "410",
 		"n_20260603T100000Z": `{"id":"n_20260603T100000Z","status":"cancelled","recurringEventId":"n"}`,
 		"s_20260605T100000Z": `{"id":"s_20260605T100000Z","status":"cancelled"}`, "500": "500",
+		"x_20260603T100000Z": `{"id":"x_20260603T100000Z","status":"cancelled","recurringEventId":"x"}`,
 	}))
 	s := stream(connector.Events, team)
-	at, err := a.Look(t.Context(), s, []string{"e", "x", "s", instanceID, "d", "n_20260603T100000Z", "s_20260605T100000Z", "none"})
+	at, err := a.Look(t.Context(), s, []string{"e", "x", "s", instanceID, "d", "n_20260603T100000Z", "s_20260605T100000Z", "none", "x_20260603T100000Z"})
 	must(t, err)
 	var got []string
 	for _, p := range at {
 		got = append(got, presences[p])
 	}
-	if w := strings.Join(got, " "); w != "read gone read read gone gone read gone" {
+	if w := strings.Join(got, " "); w != "read gone read read gone gone read gone gone" {
 		t.Errorf("%s", w)
 	}
 	if at, err := a.Look(t.Context(), s, []string{"e", "500"}); err == nil || at != nil {
@@ -281,6 +285,31 @@ func TestLookAtEvents(t *testing.T) {
 	}
 	if at, err := a.Look(t.Context(), s, nil); err != nil || at != nil {
 		t.Errorf("nothing to look for: %v, %v", at, err)
+	}
+}
+
+// TestLookAtOccurrences: what is no exception any more can be asked for like any occurrence of its series, and is gone all the same.
+func TestLookAtOccurrences(t *testing.T) {
+	const uid = `"iCalUID":"s@google.com","summary"`
+	whole := strings.Replace(aliveS, `"summary"`, uid, 1)
+	for name, body := range map[string]string{
+		"an occurrence":               strings.Replace(moved, `"summary"`, uid, 1),
+		"a cancelled occurrence":      strings.Replace(moved, "confirmed", "cancelled", 1),
+		"told by its id as cancelled": `{"id":"s_20260604T100000Z","status":"cancelled"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			listed := whole
+			a, _ := scripted(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+				pagesOf([]string{listed}, map[string]string{"s": whole, "s_20260604T100000Z": body})(w, r)
+			})
+			for _, want := range []connector.Presence{connector.Gone, connector.Read} {
+				at, err := a.Look(t.Context(), stream(connector.Events, team), []string{"s_20260604T100000Z"})
+				if err != nil || at[0] != want {
+					t.Errorf("%s, %v, want %s", presences[at[0]], err, presences[want])
+				}
+				listed += "," + body
+			}
+		})
 	}
 }
 

@@ -84,7 +84,7 @@ func (a *Account) lookAtItem(ctx context.Context, s connector.Stream, id string)
 }
 
 // lookAtEvent tells whether a listing would show the event: it is there, and the filters let it through. A cancelled instance is
-// shown for as long as its series is, and as its series is.
+// shown for as long as its series is, and as its series is; an occurrence that is no exception any more is there, but not shown.
 func (a *Account) lookAtEvent(ctx context.Context, s connector.Stream, id string) (connector.Presence, error) {
 	ev, err := a.event(ctx, s, id)
 	if ev == nil {
@@ -119,13 +119,15 @@ func (a *Account) event(ctx context.Context, s connector.Stream, id string) (*ro
 	return rows.ParseEvent(raw), nil
 }
 
-// shows tells whether the configured filters let all of the events through, which have the type and the iCalUID of the first.
+// shows tells whether the configured filters let all of the events through, which have the type and the iCalUID of the first. Of an
+// instance only a listing tells: every occurrence of a series can be asked for, and exceptions alone are listed.
 func (a *Account) shows(ctx context.Context, s connector.Stream, first *rows.Event, others ...*rows.Event) (bool, error) {
 	f := a.cfg.Filter
 	if len(f.EventTypes) > 0 && !slices.Contains(f.EventTypes, cmp.Or(first.EventType, "default")) {
 		return false, nil
 	}
-	if len(f.needUpdatedMin()) == 0 {
+	instance := slices.ContainsFunc(append(others, first), func(ev *rows.Event) bool { return ev.SeriesID() != "" && ev.SeriesID() != ev.ID })
+	if len(f.needUpdatedMin()) == 0 && (!instance || first.ICalUID == "") {
 		return true, nil
 	}
 	if f.ICalUID != "" && f.ICalUID != first.ICalUID {
