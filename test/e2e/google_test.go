@@ -35,7 +35,8 @@ type googleInstance struct {
 // google: lines are in extra.
 func newGoogle(t testing.TB, brokers string, seed uint64, o googleserver.Options, extra string, users ...string) *googleInstance {
 	t.Helper()
-	in := &googleInstance{runner: newRunner(t, "google", brokers, "events", "calendars", "acl", "settings"), cloud: cloud.New(t, o), users: users}
+	servers := cloud.New(t, o) // which outlive calcdc
+	in := &googleInstance{runner: newRunner(t, "google", brokers, "events", "calendars", "acl", "settings"), cloud: servers, users: users}
 	in.reader.Fold.Connector = "google"
 	var err error
 	if in.h, err = history.NewGoogle(in.cloud.Server, seed, users...); err != nil {

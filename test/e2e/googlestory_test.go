@@ -35,7 +35,6 @@ func (in *googleInstance) rows(user, calendar, kind string) int {
 func TestGoogleAccess(t *testing.T) {
 	t.Parallel()
 	in := newGoogle(t, testenv.Env(t, testenv.EnvKafka), 5, googleserver.Options{}, "", alice, bob)
-	const team = "team@group.calendar.google.com"
 	subscribe := func() error {
 		return errors.Join(in.cloud.Share(team, alice, googleserver.Reader), in.cloud.Subscribe(alice, team, googleserver.Entry{}))
 	}

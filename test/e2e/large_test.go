@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/oracle"
 )
 
 // large is a calendar with thousands of members, in a server of this process that sends bodies with its answers to
@@ -24,6 +26,7 @@ type large struct {
 	order   []string // members as the server lists them: by their last change
 	made    int
 	version int
+	proxy   *proxy // before it
 }
 
 const (
@@ -78,10 +81,14 @@ func (l *large) forget(name string) {
 	}
 }
 
-// some picks n different members, of those for which is holds.
 func (l *large) some(rng *rand.Rand, n int, is func(string) bool) []string {
+	return some(l.order, rng, n, is)
+}
+
+// some picks n different members, of those for which is holds.
+func some(members []string, rng *rand.Rand, n int, is func(string) bool) []string {
 	var all []string
-	for _, name := range l.order {
+	for _, name := range members {
 		if is(name) {
 			all = append(all, name)
 		}
@@ -92,15 +99,57 @@ func (l *large) some(rng *rand.Rand, n int, is func(string) bool) []string {
 
 var memberName = regexp.MustCompile(`m\d{5}\.ics`)
 
-// behind returns a test of requests: whether one asks for a member that is listed at cut or later.
-func (l *large) behind(cut int) func(asked) bool {
+func (l *large) size() int { return len(l.order) }
+
+func (l *large) invalidate() { l.InvalidateTokens(owner, calendar) }
+
+func (l *large) hide() { l.Hide(owner, calendar, http.StatusNotFound) }
+
+func (l *large) show() { l.Hide(owner, calendar, 0) }
+
+// watch has the proxy ask seen at each request until it is released.
+func (l *large) watch(seen func(asked) http.HandlerFunc) upstream {
+	return func() func() {
+		l.proxy.watch(seen)
+		return func() { l.proxy.watch(nil) }
+	}
+}
+
+func (l *large) answer(rng *rand.Rand, of int) (stop upstream, records int) {
+	n, more := 750+rng.IntN(of/2-750), rng.IntN(400)
+	stop = l.watch(func(q asked) http.HandlerFunc {
+		if q.kind == "sync" && strings.Contains(q.body, "calendar-data") {
+			return l.proxy.stopAfter(n, more)
+		}
+		return nil
+	})
+	return stop, page * (1 + rng.IntN((n-200)/page))
+}
+
+func (l *large) behind(rng *rand.Rand, s *oracle.State) upstream {
+	first := 0
+	for first < len(l.order) && s.Published(l.order[first]) {
+		first++
+	}
 	late := map[string]bool{}
-	for _, name := range l.order[cut:] {
+	for _, name := range l.order[min(first+750+rng.IntN(300), len(l.order)-100):] {
 		late[name] = true
 	}
-	return func(q asked) bool {
-		return q.kind == "multiget" && slices.ContainsFunc(memberName.FindAllString(q.body, -1), func(n string) bool { return late[n] })
-	}
+	return l.watch(func(q asked) http.HandlerFunc {
+		if q.kind == "multiget" && slices.ContainsFunc(memberName.FindAllString(q.body, -1), func(n string) bool { return late[n] }) {
+			return hang
+		}
+		return nil
+	})
+}
+
+func (l *large) late() upstream {
+	return l.watch(func(q asked) http.HandlerFunc {
+		if q.kind == "sync" {
+			return l.proxy.stopAfter(3*page+200, 0) // the first attempt came to two pages at most
+		}
+		return nil
+	})
 }
 
 func member(uid string, version int, series bool) []byte {

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -21,27 +20,63 @@ const (
 	most    = page / 2
 )
 
+// collection is the calendar that is changed while calcdc is killed, and what keeps answers about it from calcdc.
+type collection interface {
+	create()
+	put(name string)
+	remove(name string)
+	some(rng *rand.Rand, n int, is func(string) bool) []string
+	size() int   // members
+	invalidate() // tokens
+	hide()       // it is gone
+	show()       // it is back as it was
+
+	// answer stops the answer to a listing or delta of so many members after a seeded number: at least a page and at most
+	// half. It returns a seeded number of records that the pages before that come to.
+	answer(rng *rand.Rand, of int) (stop upstream, records int)
+	// behind keeps from a snapshot that goes on what is behind a seeded place, at least a page from where it stands.
+	behind(rng *rand.Rand, s *oracle.State) upstream
+	// late stops a delta after some 1,700 to 2,400 members.
+	late() upstream
+}
+
+// upstream keeps answers from calcdc until release is called.
+type upstream func() (release func())
+
 // Killed in the middle of a snapshot, a delta, a reset and a removal, between pages, within an answer, and at each step
 // of a transaction, calcdc publishes no row's change twice, loses no delete, and begins nothing a second time. Each
 // kill must land where it is meant to.
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
+	g := newGateOnKafka(t)
+	cal := newLarge(t, members)
+	in := newInstance(t, cal.dav, g.addr())
+	in.server.TrustETags = true
+	cal.proxy = in.proxy
+	m := &middle{in: in.runner, cal: cal, stream: oracle.Stream{Source: "work", Account: owner, Collection: cal.path, Kind: "events"}}
+	m.run(t, g, 20)
+}
+
+// newGateOnKafka starts a broker of the gate's own.
+func newGateOnKafka(t testing.TB) *gate {
 	g := newGate(t)
 	kafka := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + g.addr()}})
 	g.target = kafka.Addr()
-	cal := newLarge(t, members)
-	in := newInstance(t, cal.dav, g.addr())
-	in.edit("  topic_prefix:", "  compression: none\n  topic_prefix:") // the gate reads what is produced
-	in.edit("partitions: 2", "partitions: 1")
-	in.server.TrustETags = true
-	m := &middle{t: t, in: in, gate: g, cal: cal, rng: rand.New(rand.NewPCG(3, 20)), landed: map[string]int{}}
+	return g
+}
+
+// run goes through all phases. What is not set of m is set here.
+func (m *middle) run(t *testing.T, g *gate, seed uint64) {
+	m.t, m.gate, m.rng, m.landed = t, g, rand.New(rand.NewPCG(3, seed)), map[string]int{}
+	m.in.edit("  topic_prefix:", "  compression: none\n  topic_prefix:") // the gate reads what is produced
+	m.in.edit("partitions: 2", "partitions: 1")
 	for _, phase := range []func(){m.snapshot, m.delta, m.reset, m.removal, m.returned, m.returnedInRemoval} {
 		phase()
 	}
-	in.start()
-	in.settle(settleTime)
-	in.quiet()
-	in.stop()
+	m.in.start()
+	m.in.settle(settleTime)
+	m.in.quiet()
+	m.in.stop()
 	all := 0
 	for _, n := range m.landed {
 		all += n
@@ -55,9 +90,10 @@ func TestKilledInTheMiddle(t *testing.T) {
 // middle kills in the middle.
 type middle struct {
 	t      *testing.T
-	in     *instance
+	in     *runner
 	gate   *gate
-	cal    *large
+	cal    collection
+	stream oracle.Stream // the events of cal
 	rng    *rand.Rand
 	landed map[string]int // kills, by phase
 }
@@ -71,8 +107,7 @@ type progress struct {
 
 // now is the stream's state as a consumer sees it.
 func (m *middle) now() *oracle.State {
-	k := oracle.Stream{Source: "work", Account: owner, Collection: m.cal.path, Kind: "events"}
-	if s := m.in.reader.Fold.Streams[k]; s != nil {
+	if s := m.in.reader.Fold.Streams[m.stream]; s != nil {
 		return s
 	}
 	return &oracle.State{}
@@ -100,7 +135,7 @@ func (m *middle) since(p progress, ops ...string) (n int) {
 type shot struct {
 	phase string
 	// source holds up requests to the server; nil: none.
-	source func(asked) http.HandlerFunc
+	source upstream
 	// broker holds up a transaction; nil: none.
 	broker *hold
 	// lands tells from the committed records whether this is the middle.
@@ -111,8 +146,9 @@ type shot struct {
 func (m *middle) fire(s shot) {
 	m.t.Helper()
 	name := s.phase + ", between pages"
-	m.in.proxy.watch(s.source)
-	defer m.in.proxy.watch(nil)
+	if s.source != nil {
+		defer s.source()()
+	}
 	var held <-chan struct{}
 	if s.broker != nil {
 		name = s.phase + ", " + s.broker.at.String()
@@ -198,34 +234,6 @@ func (m *middle) stir() {
 	m.cal.create()
 }
 
-// answer stops the answer to sync-collection, of so many responses, after a seeded number: at least a page and at most
-// half. It returns a seeded number of records that the pages before that come to.
-func (m *middle) answer(of int) (stop func(asked) http.HandlerFunc, records int) {
-	n, more := 750+m.rng.IntN(of/2-750), m.rng.IntN(400)
-	stop = func(q asked) http.HandlerFunc {
-		if q.kind == "sync" && strings.Contains(q.body, "calendar-data") {
-			return m.in.proxy.stopAfter(n, more)
-		}
-		return nil
-	}
-	return stop, page * (1 + m.rng.IntN((n-200)/page))
-}
-
-// bodies keeps from a snapshot that goes on the bodies behind a seeded place, at least a page from where it stands.
-func (m *middle) bodies() func(asked) http.HandlerFunc {
-	s, first := m.now(), 0
-	for first < len(m.cal.order) && s.Published(m.cal.order[first]) {
-		first++
-	}
-	late := m.cal.behind(min(first+750+m.rng.IntN(300), len(m.cal.order)-100))
-	return func(q asked) http.HandlerFunc {
-		if late(q) {
-			return hang
-		}
-		return nil
-	}
-}
-
 // inSnapshot tells that r records have come, and more than before, and no end.
 func (m *middle) inSnapshot(p progress, more int) func() bool {
 	before := m.since(p, "r")
@@ -240,16 +248,16 @@ func (m *middle) cutSnapshot(phase string, p progress) {
 	m.t.Helper()
 	reads := func(open, _ tally) bool { return open.reads >= most }
 	any := func(_, _ tally) bool { return true }
-	stop, records := m.answer(len(m.cal.order))
+	stop, records := m.cal.answer(m.rng, m.cal.size())
 	m.fire(shot{phase, stop, nil, m.inSnapshot(p, records)})
 	m.stir()
 	m.fire(shot{phase, nil, &hold{beforeAdd, any}, m.inSnapshot(p, 0)})
 	m.stir()
-	m.fire(shot{phase, m.bodies(), nil, m.inSnapshot(p, most)})
+	m.fire(shot{phase, m.cal.behind(m.rng, m.now()), nil, m.inSnapshot(p, most)})
 	m.stir()
 	m.fire(shot{phase, nil, &hold{beforeCommit, reads}, m.inSnapshot(p, 0)})
 	m.stir()
-	m.fire(shot{phase, m.bodies(), &hold{afterCommit, reads}, m.inSnapshot(p, most)})
+	m.fire(shot{phase, m.cal.behind(m.rng, m.now()), &hold{afterCommit, reads}, m.inSnapshot(p, most)})
 	m.stir()
 }
 
@@ -301,20 +309,14 @@ func (m *middle) delta() {
 	}
 	changes := func(open, _ tally) bool { return open.changes >= most }
 	any := func(_, _ tally) bool { return true }
-	stop, records := m.answer(all)
+	stop, records := m.cal.answer(m.rng, all)
 	m.fire(shot{"delta", stop, nil, within(records)})
 	m.stir()
 	m.fire(shot{"delta", nil, &hold{beforeAdd, any}, within(0)})
 	m.stir()
 	m.fire(shot{"delta", nil, &hold{beforeCommit, changes}, within(0)})
 	m.stir()
-	last := func(q asked) http.HandlerFunc {
-		if q.kind == "sync" {
-			return m.in.proxy.stopAfter(3*page+200, 0) // the first attempt came to two pages at most
-		}
-		return nil
-	}
-	m.fire(shot{"delta", last, &hold{afterCommit, changes}, within(most)})
+	m.fire(shot{"delta", m.cal.late(), &hold{afterCommit, changes}, within(most)})
 	m.stir()
 	m.finish()
 	if s := m.now(); s.Epoch != p.epoch || len(s.Markers) != p.markers || m.since(p, "r") > 0 {
@@ -334,7 +336,7 @@ func (m *middle) reset() {
 	for _, name := range m.cal.some(m.rng, 100, func(string) bool { return true }) {
 		m.cal.put(name)
 	}
-	m.cal.InvalidateTokens(owner, calendar)
+	m.cal.invalidate()
 	m.cutSnapshot("reset", p)
 	sweeping := func() bool { return m.inSnapshot(p, 0)() && m.since(p, "d") > 0 }
 	m.fire(shot{"reset", nil, &hold{beforeCommit, func(open, _ tally) bool { return open.deletes >= most }}, m.inSnapshot(p, 0)})
@@ -358,13 +360,13 @@ func (m *middle) removing(p progress, more int) func() bool {
 
 // listed tells whether the collection's row in calendars is known.
 func (m *middle) listed() bool {
-	s := m.in.reader.Fold.Streams[oracle.Stream{Source: "work", Account: owner, Kind: "calendars"}]
-	return s != nil && s.Rows[m.cal.path] != nil
+	s := m.in.reader.Fold.Streams[oracle.Stream{Source: m.stream.Source, Account: m.stream.Account, Kind: "calendars"}]
+	return s != nil && s.Rows[m.stream.Collection] != nil
 }
 
 func (m *middle) removal() {
 	p := m.begin()
-	m.cal.Hide(owner, calendar, http.StatusNotFound)
+	m.cal.hide()
 	deletes := func(open, _ tally) bool { return open.deletes >= most }
 	m.fire(shot{"removal", nil, &hold{afterCommit, deletes}, m.removing(p, most)})
 	m.fire(shot{"removal", nil, &hold{beforeAdd, func(_, _ tally) bool { return true }}, m.removing(p, 0)})
@@ -382,8 +384,8 @@ func (m *middle) removal() {
 // returned: the collection is back, as it was; it begins anew.
 func (m *middle) returned() {
 	p := m.begin()
-	m.cal.Hide(owner, calendar, 0)
-	stop, records := m.answer(len(m.cal.order))
+	m.cal.show()
+	stop, records := m.cal.answer(m.rng, m.cal.size())
 	m.fire(shot{"snapshot", stop, nil, m.inSnapshot(p, records)})
 	m.stir()
 	m.finish()
@@ -393,7 +395,7 @@ func (m *middle) returned() {
 // returnedInRemoval: the collection is back with its old token while its removal was cut short.
 func (m *middle) returnedInRemoval() {
 	p := m.begin()
-	m.cal.Hide(owner, calendar, http.StatusNotFound)
+	m.cal.hide()
 	m.fire(shot{"removal", nil, &hold{afterCommit, func(open, _ tally) bool { return open.deletes >= most }}, m.removing(p, most)})
 	for i, name := range m.cal.some(m.rng, 40, func(string) bool { return true }) {
 		if i%2 == 0 {
@@ -402,11 +404,11 @@ func (m *middle) returnedInRemoval() {
 			m.cal.remove(name)
 		}
 	}
-	m.cal.Hide(owner, calendar, 0)
-	stop, records := m.answer(len(m.cal.order))
+	m.cal.show()
+	stop, records := m.cal.answer(m.rng, m.cal.size())
 	m.fire(shot{"snapshot", stop, nil, m.inSnapshot(p, records)})
 	m.stir()
-	m.fire(shot{"snapshot", m.bodies(), nil, m.inSnapshot(p, most)})
+	m.fire(shot{"snapshot", m.cal.behind(m.rng, m.now()), nil, m.inSnapshot(p, most)})
 	m.stir()
 	m.finish()
 	m.once(p, "snapshot-begin")
