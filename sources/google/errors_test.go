@@ -60,6 +60,7 @@ func TestErrors(t *testing.T) {
 		"410 of a listing's page token":      {stream: events, answer: second(of("deleted")(410))},
 		"400 of a listing's page token":      {stream: events, answer: second(of("invalid", "pageToken", "Invalid page token value.")(400))},
 		"400 of a delta's page token":        {stream: events, token: "x", answer: second(of("invalid", "pageToken", "Invalid page token value.")(400))},
+		"400 of a page token, among words":   {stream: events, token: "x", answer: second(of("invalid", "pageToken", "The page token is not of this sync token.")(400))},
 		"400 about the token, by place":      {stream: events, token: "x", answer: of("invalid", "syncToken")(400), want: connector.ErrTokenInvalid, tries: 1},
 		"400 about the token, by words":      {stream: events, token: "x", answer: of("invalid", "", "Invalid sync token value.")(400), want: connector.ErrTokenInvalid, tries: 1},
 		"400 about restrictions":             {stream: events, token: "x", answer: of("syncTokenWithRequestRestrictions", "timeMin")(400), want: connector.ErrTokenInvalid, tries: 1},
