@@ -31,6 +31,7 @@ type household struct {
 	absent    map[string]int       // looks in a row that found the collection gone
 	forbidden map[string]time.Time // since when looks find it forbidden
 	leaving   map[string]bool      // collections that are known to be gone
+	shown     time.Time            // when the followers were last told what the home says
 }
 
 func newHousehold(o *owner, s *Source, a Account) *household {
@@ -92,8 +93,10 @@ func (h *household) poll(ctx context.Context) error {
 	}
 	h.calendars.configHash = h.account.ConfigHash(Calendars)
 	if err := h.calendars.pass(ctx); err != nil {
+		h.goOn(ctx, err)
 		return err
 	}
+	h.shown = time.Now()
 	for id, res := range h.calendars.home.listed {
 		delete(h.absent, id)
 		delete(h.forbidden, id)
@@ -103,6 +106,20 @@ func (h *household) poll(ctx context.Context) error {
 		}
 	}
 	return h.look(ctx, h.unlisted())
+}
+
+// goOn has the collections polled that were listed before the calendars stream fell into trouble: it stays its own (Invariant 8).
+// They are polled as the list is tried again, at most once an interval. Where polls go by what the home says, there is nothing to go by.
+func (h *household) goOn(ctx context.Context, err error) {
+	if ctx.Err() != nil || outcomeUnknown(err) || time.Since(h.shown) < h.source.PollInterval {
+		return
+	}
+	h.shown = time.Now()
+	for _, res := range h.calendars.home.listed {
+		if res.Presence == Read && res.Hint.Value == "" {
+			h.show(ctx, res)
+		}
+	}
 }
 
 // show tells the followers of a collection's streams what the home says of it. A stream that it no longer has, as the

@@ -223,6 +223,41 @@ func TestRemovedByADelta(t *testing.T) {
 	})
 }
 
+// While the collections cannot be listed, those that were listed before are polled all the same, and no more often.
+func TestCollectionsOutliveTheirList(t *testing.T) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
+		up.calendar("a", "owner")
+		w.start()
+		w.polls(1)
+		up.breaks(func(what string) error {
+			if what == "home" {
+				return errLost
+			}
+			return nil
+		})
+		w.polls(1)
+		up.put(up.stream("a", Events), "e", "one", "")
+		up.put(up.stream("a", ACL), "user:bob", "reader", "")
+		up.mu.Lock()
+		up.polls = nil
+		up.mu.Unlock()
+		w.polls(20)
+		w.check()
+		up.mu.Lock()
+		polls := 0
+		for _, q := range up.polls {
+			if q.Stream.Kind == Events {
+				polls++
+			}
+		}
+		up.mu.Unlock()
+		if polls < 3 || polls > 20 {
+			t.Errorf("%d polls in 20 intervals", polls)
+		}
+		up.breaks(nil)
+	})
+}
+
 // A removal cut short goes on after a start, and the calendars row outlives what is left.
 func TestRemovalOfEveryKindGoesOn(t *testing.T) {
 	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
