@@ -62,7 +62,7 @@ func (a *Account) newPoll(q connector.Query) (*poll, error) {
 	switch {
 	case p.how == byFull:
 		p.listing, p.first.sync = true, ""
-		if tag, ok := strings.CutPrefix(q.Token, etagToken); ok && q.Stream.Collection != birthdays {
+		if tag, ok := strings.CutPrefix(q.Token, etagToken); ok {
 			p.first.match = tag
 		}
 	case p.how == byUpdatedMin && q.Token != "":
