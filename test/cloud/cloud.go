@@ -3,6 +3,7 @@
 package cloud
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,9 @@ type Cloud struct {
 
 	client *http.Client
 
+	hung context.Context // of the requests that are kept waiting
+	let  context.CancelFunc
+
 	mu    sync.Mutex
 	seen  []googleserver.Request
 	staff []oauthserver.User
@@ -49,9 +53,11 @@ func New(t testing.TB, o googleserver.Options) *Cloud {
 	c := &Cloud{Tokens: tokens}
 	o.Authenticate, o.Scopes, o.Seen = c.authenticate, c.scopes, c.note
 	c.Server = googleserver.New(o)
+	c.hung, c.let = context.WithCancel(context.Background())
+	t.Cleanup(c.let)
 	mux := http.NewServeMux()
-	mux.Handle("/calendar/v3/", c.Server)
-	mux.Handle("/", tokens)
+	mux.Handle("/calendar/v3/", c.held(c.Server))
+	mux.Handle("/", c.held(tokens))
 	front := httptest.NewServer(mux)
 	transport := &http.Transport{MaxIdleConnsPerHost: 4}
 	t.Cleanup(func() {
@@ -61,6 +67,26 @@ func New(t testing.TB, o googleserver.Options) *Cloud {
 	})
 	c.URL, c.client = front.URL, &http.Client{Transport: transport}
 	return c
+}
+
+// Release breaks off the answers that faults keep waiting, once and for all.
+func (c *Cloud) Release() { c.let() }
+
+// held ends a request that a fault keeps waiting when it is released: its connection breaks.
+func (c *Cloud) held(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.hung.Err() != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(c.hung, cancel)()
+		next.ServeHTTP(w, r.WithContext(ctx))
+		if c.hung.Err() != nil {
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break a connection
+		}
+	})
 }
 
 func isOracle(r *http.Request) bool { return r.UserAgent() == oracle.GoogleAgent }

@@ -18,16 +18,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/calcdc/calcdc/test/cloud"
 	"github.com/calcdc/calcdc/test/oracle"
 )
 
 // settleTime is enough for a busy machine and the longest wait between two attempts.
 const settleTime = 4 * time.Minute
 
-// upstream is one source of a configuration: some users of a calendar server.
+// upstream is one source of a configuration: some users of a calendar server, or of Google.
 type upstream struct {
 	name  string
 	cal   *calendars
+	cloud *cloud.Cloud
 	path  string // of the url, after its root
 	users []string
 	extra string // more lines of the source, indented by four
@@ -76,8 +78,12 @@ func (in *instance) write(file, admin, extra string) {
 	b.WriteString(strings.ReplaceAll(extra, "NAME", in.name))
 	b.WriteString("sources:\n")
 	for _, u := range in.upstreams {
-		fmt.Fprintf(&b, "  - name: %s\n    poll_interval: 1s\n%s    caldav:\n      url: %s%s\n      components: [VEVENT, VTODO]\n      accounts:\n",
-			u.name, u.extra, u.cal.url, u.path)
+		fmt.Fprintf(&b, "  - name: %s\n    poll_interval: 1s\n%s", u.name, u.extra)
+		if u.cloud != nil {
+			b.WriteString(u.cloud.Source(in.t, in.dir, "", u.users...))
+			continue
+		}
+		fmt.Fprintf(&b, "    caldav:\n      url: %s%s\n      components: [VEVENT, VTODO]\n      accounts:\n", u.cal.url, u.path)
 		for _, user := range u.users {
 			fmt.Fprintf(&b, "      - {username: %s, password: %s}\n", user, password)
 		}
@@ -93,6 +99,9 @@ func (in *instance) read() {
 	topics := []string{in.name + ".notifications"}
 	for _, u := range in.upstreams {
 		topics = append(topics, in.topic(u.name, "events"), in.topic(u.name, "calendars"))
+		if u.cloud != nil {
+			topics = append(topics, in.topic(u.name, "acl"), in.topic(u.name, "settings"))
+		}
 	}
 	reader, err := oracle.NewReader(in.brokers, topics...)
 	if err != nil {
@@ -100,6 +109,9 @@ func (in *instance) read() {
 	}
 	in.t.Cleanup(reader.Close)
 	in.reader = reader
+	if in.upstreams[0].cloud != nil { // those of one instance are of one kind
+		reader.Fold.Connector = "google"
+	}
 }
 
 func (in *instance) topic(source, kind string) string { return in.name + "." + source + "." + kind }
@@ -139,6 +151,10 @@ func (in *instance) differences() []string {
 	in.catchUp()
 	var found []string
 	for _, u := range in.upstreams {
+		if u.cloud != nil {
+			found = append(found, u.cloud.Differences(in.t, in.reader.Fold, u.name, u.users...)...)
+			continue
+		}
 		for _, user := range u.users {
 			found = append(found, oracle.Compare(in.reader.Fold, u.name, user, u.cal.listed(user))...)
 		}
