@@ -258,6 +258,35 @@ func TestCollectionsOutliveTheirList(t *testing.T) {
 	})
 }
 
+// A calendar whose last row goes in the very pass that begins the calendars stream anew is not carried into the new epoch.
+func TestRemovedInAReset(t *testing.T) {
+	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
+		up.calendar("a", "owner")
+		up.put(up.stream("a", Events), "e1", "one", "")
+		up.calendar("b", "owner")
+		w.start()
+		w.polls(1)
+		w.end()
+		time.Sleep(2 * time.Hour)
+		w.start()
+		w.polls(1)
+		looks := 0
+		up.breaks(func(what string) error {
+			if what == "look" {
+				if looks++; looks == 2 {
+					up.forget(up.stream("", Calendars))
+				}
+			}
+			return nil
+		})
+		n := w.count()
+		up.drop("a")
+		w.polls(5)
+		w.check()
+		want(t, w.ops(n), "d events e1", "snapshot-reset calendars token-invalid", "r calendars b", "d calendars a", "snapshot-end calendars token-invalid")
+	})
+}
+
 // A removal cut short goes on after a start, and the calendars row outlives what is left.
 func TestRemovalOfEveryKindGoesOn(t *testing.T) {
 	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {

@@ -52,6 +52,7 @@ func TestErrors(t *testing.T) {
 		"410 deleted":                        {stream: events, token: "x", answer: of("deleted")(410), want: connector.ErrTokenInvalid},
 		"410 without a body":                 {stream: events, token: "x", answer: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(410) }, want: connector.ErrTokenInvalid},
 		"410 on the second page of a delta":  {stream: events, token: "x", answer: second(of("deleted")(410)), want: connector.ErrTokenInvalid},
+		"400 on the second page of a delta":  {stream: events, token: "x", answer: withToken(second(of("invalid")(400)))},
 		"410 of an updated-min token":        {stream: events, mode: true, token: "updated-min:2026-01-01T00:00:00Z", answer: of("updatedMinTooLongAgo")(410), want: connector.ErrTokenInvalid},
 		"410 of rules":                       {stream: rules, token: "x", answer: of("fullSyncRequired")(410), want: connector.ErrTokenInvalid},
 		"410 of settings":                    {stream: settings, token: "x", answer: of("fullSyncRequired")(410), want: connector.ErrTokenInvalid},

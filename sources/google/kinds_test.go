@@ -166,6 +166,43 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
+// TestGeneratedPages: the ETag of one page says nothing of the others.
+func TestGeneratedPages(t *testing.T) {
+	conditional := func(w http.ResponseWriter, r *http.Request) {
+		page := r.URL.Query().Get("pageToken")
+		if page != "" && r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		if page == "" {
+			fmt.Fprintf(w, `{"etag":"\"1\"","items":[%s],"nextPageToken":"2"}`, ordinary)
+			return
+		}
+		fmt.Fprintf(w, `{"etag":"\"2\"","items":[%s],"nextSyncToken":"x"}`, aliveS)
+	}
+	a, _ := scripted(t, Config{}, conditional)
+	for _, token := range []string{"", etagToken + `"0"`, fullToken} {
+		all, last, err := show(t, a, connector.Query{Stream: stream(connector.Events, "en.usa#holiday@group.v.calendar.google.com"), Token: token})
+		if err != nil || words(all) != "e read, s read" || !last.Listing || last.Token != fullToken {
+			t.Errorf("after %q: %s, %+v, %v", token, words(all), last.Token, err)
+		}
+	}
+}
+
+// TestUpdatedMinOfALongPoll: the next poll asks from before the first page on, however long the others took.
+func TestUpdatedMinOfALongPoll(t *testing.T) {
+	at := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	pages := pagesOf([]string{ordinary, aliveS}, nil)
+	a, _ := scripted(t, Config{Filter: Filter{UpdatedMin: true}}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", at.Format(http.TimeFormat))
+		at = at.Add(time.Hour)
+		pages(w, r)
+	})
+	if _, token, _ := follow(t, a, stream(connector.Events, team), ""); token != updatedMinToken+"2026-06-01T12:00:00Z" {
+		t.Errorf("%q", token)
+	}
+}
+
 // TestUpdatedMin: polls ask from before the last one's begin, with deletions, and never with a sync token.
 func TestUpdatedMin(t *testing.T) {
 	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
