@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -110,13 +111,17 @@ type guarded struct {
 	body    io.ReadCloser
 	silence time.Duration
 	timer   *time.Timer
+	silent  atomic.Bool // the timer has fired: whatever a read says then comes of that
 	waited  time.Duration
 	read    int64
 }
 
 func newGuarded(body io.ReadCloser, cancel context.CancelCauseFunc, silence time.Duration) *guarded {
 	g := &guarded{body: body, silence: silence}
-	g.timer = time.AfterFunc(silence, func() { cancel(errSilent) })
+	g.timer = time.AfterFunc(silence, func() {
+		g.silent.Store(true)
+		cancel(errSilent)
+	})
 	g.timer.Stop()
 	return g
 }
@@ -131,10 +136,10 @@ func (g *guarded) Read(p []byte) (int, error) {
 	begun := time.Now()
 	n, err := g.body.Read(p)
 	g.waited += time.Since(begun)
-	fired := !g.timer.Stop()
+	g.timer.Stop()
 	g.read += int64(n)
 	switch {
-	case err != nil && !errors.Is(err, io.EOF) && fired:
+	case err != nil && !errors.Is(err, io.EOF) && g.silent.Load():
 		return n, errSilent
 	case err == nil && g.waited > g.silence+time.Duration(g.read/minRate)*time.Second:
 		return n, errSlow
