@@ -63,6 +63,18 @@ func TestCalendars(t *testing.T) {
 	}
 }
 
+// TestCalendarWithoutItsName: a tombstone does not say what the calendar was called, and is one all the same.
+func TestCalendarWithoutItsName(t *testing.T) {
+	srv, url := serve(t, googleserver.Options{})
+	a := account(t, srv, url, Config{Follow: func(_, name string) bool { return name == "Team" }})
+	s := stream(connector.Calendars, "")
+	_, token, _ := follow(t, a, s, "")
+	must(t, srv.DeleteCalendar(team))
+	if got, _, _ := follow(t, a, s, token); got != team+" removed" {
+		t.Errorf("delta: %s", got)
+	}
+}
+
 // TestStreams: a calendar has the streams that are configured and apply; none is not the same as events alone.
 func TestStreams(t *testing.T) {
 	for _, c := range []struct {
