@@ -154,8 +154,10 @@ func newGoogleCourse(t *testing.T) *googleCourse {
 				continue // 404 is told by the status alone
 			}
 			tr := &googleTrial{request: r, fault: fault, user: r.name + "@example.org", calendar: r.name + fault + "@group.calendar.google.com"}
-			if r.own {
+			if r.own || fault == "403" || fault == "429" { // which slow down all that is asked for the user
 				tr.user = r.name + fault + "@example.org"
+			}
+			if r.own {
 				c.by[[2]string{tr.user, ""}] = tr
 			}
 			c.by[[2]string{tr.user, tr.calendar}] = tr
@@ -244,6 +246,10 @@ func (c *googleCourse) gap(which func(*googleTrial) bool) {
 // struck waits until each fault has been met, twice where the answer comes to an end.
 func (c *googleCourse) struck(when string, which func(*googleTrial) bool) {
 	c.t.Helper()
+	began, last := time.Now(), ""
+	defer func() {
+		c.t.Logf("each fault is met, %s, after %v; last %s", when, time.Since(began).Round(time.Millisecond), last)
+	}()
 	eventually(c.t, 60*time.Second, "each fault is met, "+when, func() string {
 		c.in.run.alive()
 		var spared []string
@@ -255,6 +261,9 @@ func (c *googleCourse) struck(when string, which func(*googleTrial) bool) {
 			if n := tr.met(); which(tr) && n < enough {
 				spared = append(spared, fmt.Sprintf("%v (%d)", tr, n))
 			}
+		}
+		if len(spared) > 0 {
+			last = strings.Join(spared[:min(len(spared), 3)], ", ")
 		}
 		return strings.Join(spared, ", ")
 	})
@@ -299,7 +308,7 @@ func (c *googleCourse) others() {
 	})
 }
 
-// patience demands that Retry-After is heeded, by all of an account's requests, and forgets what was met.
+// patience demands that Retry-After is heeded, and forgets what was met.
 func (c *googleCourse) patience() {
 	c.t.Helper()
 	for _, tr := range c.trials {
