@@ -414,7 +414,7 @@ func TestParentThatIsBack(t *testing.T) {
 	})
 }
 
-// Children that the same delta has shown are among those that go, however long their commit takes.
+// Children that the same delta has shown go if a look does not find them, however long their commit takes.
 func TestChildrenOfTheSameDelta(t *testing.T) {
 	inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
 		up.calendar("a", "owner")
@@ -429,11 +429,17 @@ func TestChildrenOfTheSameDelta(t *testing.T) {
 		n := w.count()
 		up.del(s, "s")
 		up.put(s, "s_2", "of a series that is gone", "s")
+		up.put(s, "s_3", "outlives its series", "s")
+		up.breaks(func(what string) error {
+			if what == "look" {
+				up.mu.Lock()
+				delete(up.lists[s].items, "s_2")
+				up.mu.Unlock()
+			}
+			return nil
+		})
 		w.polls(1)
-		want(t, w.ops(n), "d events s", "c events s_2", "d events s_1", "d events s_2")
-		up.mu.Lock()
-		delete(up.lists[s].items, "s_2")
-		up.mu.Unlock()
+		want(t, w.ops(n), "d events s", "c events s_2", "c events s_3", "d events s_1", "d events s_2")
 		w.check()
 	})
 }

@@ -90,7 +90,8 @@ type Resource struct {
 	Err      error  // of Failed
 	Hint     Hint   // of a collection
 	// Parent is the id of the resource that this one goes with, e.g. the series of an exception that is a resource of
-	// its own: when the parent is Removed, so is this one, whether the delta says so or not. "" where there is none.
+	// its own: when the parent is Removed, so is this one, whether the delta says so or not; what the same delta shows is
+	// looked at before. "" where there is none.
 	Parent string
 	// Streams are the kinds of stream that a collection has; nil stands for events alone.
 	Streams []Kind

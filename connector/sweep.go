@@ -52,11 +52,46 @@ func (p *pass) vanished(ctx context.Context, listing bool) ([]string, error) {
 	case listing:
 		return p.absent(ctx)
 	}
-	var orphans []string
+	return p.orphans(ctx)
+}
+
+// orphans are the children of what a delta has reported removed. One that the same delta has shown may outlive its parent: it is
+// looked at (Invariant 3).
+func (p *pass) orphans(ctx context.Context) ([]string, error) {
+	var orphans, shown []string
 	for _, id := range slices.Sorted(maps.Keys(p.gone)) {
-		orphans = append(orphans, p.cp.Index.Children(id)...)
+		for _, child := range p.cp.Index.Children(id) {
+			if _, ok := p.seen[child]; ok {
+				shown = append(shown, child)
+			} else {
+				orphans = append(orphans, child)
+			}
+		}
+	}
+	for part := range slices.Chunk(shown, lookPage) {
+		there, err := p.look(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		for i, at := range there {
+			if at == Gone {
+				orphans = append(orphans, part[i])
+			}
+		}
 	}
 	return orphans, nil
+}
+
+// look asks directly for what a listing or a delta leaves in doubt.
+func (p *pass) look(ctx context.Context, ids []string) ([]Presence, error) {
+	there, err := p.account.Look(ctx, p.cp.Stream, ids)
+	if err == nil && len(there) != len(ids) {
+		err = fmt.Errorf("%d answers for %d", len(there), len(ids))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking at what %s did not show: %w", p.cp.Stream, err)
+	}
+	return there, nil
 }
 
 // absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
@@ -69,12 +104,9 @@ func (p *pass) absent(ctx context.Context) ([]string, error) {
 	}
 	slices.Sort(missing)
 	for part := range slices.Chunk(missing, lookPage) {
-		there, err := p.account.Look(ctx, p.cp.Stream, part)
+		there, err := p.look(ctx, part)
 		if err != nil {
-			return nil, fmt.Errorf("looking at what the listing of %s left out: %w", p.cp.Stream, err)
-		}
-		if len(there) != len(part) {
-			return nil, fmt.Errorf("looking at what the listing of %s left out: %d answers for %d", p.cp.Stream, len(there), len(part))
+			return nil, err
 		}
 		if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
 			return nil, fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, part[i])
