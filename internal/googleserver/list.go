@@ -21,13 +21,6 @@ type version struct {
 	facts   *facts // of an event
 }
 
-func (v *version) inDelta() []byte {
-	if v.delta != nil {
-		return v.delta
-	}
-	return v.body
-}
-
 // slot is the place of an id in the stable order of full lists.
 type slot struct {
 	birth uint64

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sort"
 	"strings"
 	"testing"
 
@@ -132,12 +131,6 @@ func (r reply) ids() string {
 		}
 		ids = append(ids, item.ID)
 	}
-	return strings.Join(ids, " ")
-}
-
-func (r reply) sorted() string {
-	ids := strings.Fields(r.ids())
-	sort.Strings(ids)
 	return strings.Join(ids, " ")
 }
 

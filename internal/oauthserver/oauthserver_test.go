@@ -61,6 +61,7 @@ func ask(t *testing.T, s *Server, method, target, bearer, media, body string) (i
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer resp.Body.Close()
 	var said map[string]any
 	if err := json.NewDecoder(resp.Body).Decode(&said); err != nil {
 		t.Fatalf("%s: %v", target, err)
@@ -311,6 +312,9 @@ func TestTheMetadataServerWantsItsHeader(t *testing.T) {
 		}
 		r.Header.Set("Metadata-Flavor", test.flavor)
 		resp, err := s.Transport().RoundTrip(r)
+		if err == nil {
+			resp.Body.Close()
+		}
 		if err != nil || resp.StatusCode != test.want || resp.Header.Get("Metadata-Flavor") != "Google" {
 			t.Errorf("%s: %v %v", test.path, resp, err)
 		}

@@ -97,6 +97,7 @@ func parseFile(data []byte) (kind, error) {
 		}
 		conf := oauth2.Config{ClientID: f.ClientID, ClientSecret: f.ClientSecret, Endpoint: endpoint}
 		return &authorizedUser{conf: conf, refresh: f.RefreshToken}, nil
+	default: // check has passed it
 	}
 	return &federated{typ: google.CredentialsType(f.Type), data: data, secrets: f.secrets()}, nil
 }
@@ -133,6 +134,7 @@ func (f *file) check(depth int) error {
 				"(gcloud auth application-default login --client-id-file=…) and use the file that this writes")
 		}
 		return errors.New("type is missing")
+	default:
 	}
 	return fmt.Errorf("type %q is not known", clip(f.Type))
 }

@@ -169,7 +169,11 @@ func TestWithoutATokenNothingIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = keyOf(t, s).Tokens("", calendarScope).RoundTripper(calendar).RoundTrip(r); err == nil || len(calendar.shown) != 0 || !closed {
+	resp, err := keyOf(t, s).Tokens("", calendarScope).RoundTripper(calendar).RoundTrip(r)
+	if resp != nil {
+		resp.Body.Close()
+	}
+	if err == nil || len(calendar.shown) != 0 || !closed {
 		t.Errorf("%v; %d requests; the body was closed: %v", err, len(calendar.shown), closed)
 	}
 }
