@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -97,12 +98,13 @@ func (h *household) poll(ctx context.Context) error {
 		return err
 	}
 	h.shown = time.Now()
-	for id, res := range h.calendars.home.listed {
+	listed := h.calendars.home.listed
+	for _, id := range slices.Sorted(maps.Keys(listed)) { // always in one order, so that each waits as long for its turn
 		delete(h.absent, id)
 		delete(h.forbidden, id)
 		delete(h.leaving, id)
-		if res.Presence == Read {
-			h.show(ctx, res)
+		if listed[id].Presence == Read {
+			h.show(ctx, listed[id])
 		}
 	}
 	return h.look(ctx, h.unlisted())

@@ -32,10 +32,11 @@ type meter struct {
 	pauses int       // in a row
 }
 
-// newMeter permits at most quota requests in any minute: a burst of a twentieth, and the rest evenly.
+// newMeter permits a little less than quota requests in any minute, since the way to the server takes now more, now less
+// time: a burst of a twentieth, and the rest evenly.
 func newMeter(what string, quota int) *meter {
 	burst := max(1, quota/20)
-	perSecond := float64(quota-burst) / 60
+	perSecond := float64(quota-burst-quota/50) / 60
 	if quota == 1 {
 		perSecond = 1. / 61
 	}
