@@ -34,8 +34,8 @@ type Cloud struct {
 
 	client *http.Client
 
-	hung context.Context // of the requests that are kept waiting
-	let  context.CancelFunc
+	released chan struct{} // closed: what is kept waiting ends
+	release  func()
 
 	mu    sync.Mutex
 	seen  []googleserver.Request
@@ -53,8 +53,9 @@ func New(t testing.TB, o googleserver.Options) *Cloud {
 	c := &Cloud{Tokens: tokens}
 	o.Authenticate, o.Scopes, o.Seen = c.authenticate, c.scopes, c.note
 	c.Server = googleserver.New(o)
-	c.hung, c.let = context.WithCancel(context.Background())
-	t.Cleanup(c.let)
+	c.released = make(chan struct{})
+	c.release = sync.OnceFunc(func() { close(c.released) })
+	t.Cleanup(c.release)
 	mux := http.NewServeMux()
 	mux.Handle("/calendar/v3/", c.held(c.Server))
 	mux.Handle("/", c.held(tokens))
@@ -70,20 +71,30 @@ func New(t testing.TB, o googleserver.Options) *Cloud {
 }
 
 // Release breaks off the answers that faults keep waiting, once and for all.
-func (c *Cloud) Release() { c.let() }
+func (c *Cloud) Release() { c.release() }
 
 // held ends a request that a fault keeps waiting when it is released: its connection breaks.
 func (c *Cloud) held(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.hung.Err() != nil {
+		select {
+		case <-c.released:
 			next.ServeHTTP(w, r)
 			return
+		default:
 		}
 		ctx, cancel := context.WithCancel(r.Context())
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			select {
+			case <-c.released:
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+		defer waiting.Wait()
 		defer cancel()
-		defer context.AfterFunc(c.hung, cancel)()
 		next.ServeHTTP(w, r.WithContext(ctx))
-		if c.hung.Err() != nil {
+		if ctx.Err() != nil {
 			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break a connection
 		}
 	})
