@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // memLedger is a Ledger in memory: what it holds is what a fold of its committed transactions holds.
@@ -18,6 +20,7 @@ type memLedger struct {
 	fault   func(n int) (apply bool, err error) // of the n-th commit, from 1
 	commits int
 	loads   int
+	slow    atomic.Int64 // how long a commit takes
 
 	overtaken bool // until the next Load
 }
@@ -84,6 +87,7 @@ func (l *memLedger) Overtaken(context.Context) (bool, error) {
 }
 
 func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {
+	time.Sleep(time.Duration(l.slow.Load())) // not under the lock: in a bubble, time stands still while somebody waits for one
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
