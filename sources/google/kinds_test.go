@@ -63,6 +63,17 @@ func TestCalendars(t *testing.T) {
 	}
 }
 
+// TestRoleThatIsNotTold: asking for the rules will tell.
+func TestRoleThatIsNotTold(t *testing.T) {
+	for role, want := range map[string]string{"": "[events acl]", `,"accessRole":"owner"`: "[events acl]", `,"accessRole":"writer"`: "[events]"} {
+		a, _ := scripted(t, Config{}, body(`{"items":[{"id":"a"`+role+`}],"nextSyncToken":"x"}`))
+		all, _, err := show(t, a, connector.Query{Stream: stream(connector.Calendars, "")})
+		if err != nil || len(all) != 1 || fmt.Sprint(all[0].Streams) != want {
+			t.Errorf("%s: %+v, %v", role, all, err)
+		}
+	}
+}
+
 // TestCalendarWithoutItsName: a tombstone does not say what the calendar was called, and is one all the same.
 func TestCalendarWithoutItsName(t *testing.T) {
 	srv, url := serve(t, googleserver.Options{})

@@ -3,6 +3,7 @@ package google
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -172,4 +173,45 @@ func TestQueue(t *testing.T) {
 			t.Errorf("later: %v", err)
 		}
 	})
+}
+
+// TestRetryAfter: seconds or a date, a day at most.
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "x": 0, "-5": 0, "90": 90 * time.Second, "999999": 24 * time.Hour, "Mon, 01 Jun 2026 12:02:00 GMT": 2 * time.Minute,
+		"Mon, 01 Jun 2026 11:00:00 GMT": 0, "Tue, 01 Jun 2027 12:00:00 GMT": 24 * time.Hour,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestPausesOfOneMoment: a short wish does not end a longer pause, and an answer that was on its way does not end the doubling.
+func TestPausesOfOneMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter("quota", 600)
+		m.pause(time.Hour)
+		if left := m.pause(time.Second); left != time.Hour {
+			t.Errorf("a pause of an hour is one of %v", left)
+		}
+		m = newMeter("quota", 600)
+		first := m.pause(0)
+		m.well()
+		time.Sleep(first)
+		if second := m.pause(0); second < 2*firstPause {
+			t.Errorf("%v after %v", second, first)
+		}
+	})
+}
+
+// TestOfProject: a limit for each user of a project is the user's.
+func TestOfProject(t *testing.T) {
+	for limit, want := range map[string]bool{"defaultPerMinutePerProject": true, "defaultPerMinutePerProjectPerUser": false, "": false} {
+		e := &Error{Status: http.StatusTooManyRequests, said: readAnswer(fmt.Appendf(nil, `{"error":{"details":[{"metadata":{"quota_limit":%q}}]}}`, limit))}
+		if e.ofProject() != want {
+			t.Errorf("%q: %v", limit, !want)
+		}
+	}
 }
