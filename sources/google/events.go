@@ -2,6 +2,7 @@ package google
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"sync"
@@ -41,24 +42,26 @@ func (p *poll) plain(it item, id, etag string, removed bool, row func(rows.Optio
 	if id == "" {
 		return parsed{}, &Error{Op: opOf(p.query.Stream), Err: fmt.Errorf("an item without an id: %q", clean(string(it.raw), 200))}
 	}
-	res := connector.Resource{ID: id, ETag: etag}
-	switch {
-	case removed:
-		res.Presence = connector.Removed
-		return parsed{res: res, skip: p.listing}, nil
-	case p.listing && p.query.Stream.Kind != connector.Calendars && !p.pending[id] && !p.needs(id, etag):
-		return parsed{res: res}, nil
-	}
 	o := p.account.options()
+	res := connector.Resource{ID: id, Hash: connector.HashOf(it.raw)}
 	if it.long { // only the beginning is here: no raw
 		o.MaxRaw = 0
 		res.Hash = connector.HashOf(it.raw, []byte(etag))
-	} else {
-		res.Hash = connector.HashOf(it.raw)
+	}
+	res.ETag = version(etag, res.Hash)
+	switch {
+	case removed:
+		return parsed{res: connector.Resource{ID: id, ETag: res.ETag, Presence: connector.Removed}, skip: p.listing}, nil
+	case p.listing && p.query.Stream.Kind != connector.Calendars && !p.pending[id] && !p.needs(id, res.ETag):
+		return parsed{res: connector.Resource{ID: id, ETag: res.ETag}}, nil
 	}
 	res.Presence, res.Rows = connector.Read, []connector.Row{row(o)}
 	return parsed{res: res, bytes: len(it.raw)}, nil
 }
+
+// version is what tells an item from what it was: its ETag with a hash of its bytes, since of one ETag an account with another
+// role is shown another item.
+func version(etag string, h connector.Hash) string { return etag + " " + hex.EncodeToString(h[:8]) }
 
 // parseEvent reads one item of events.list. A cancelled instance of a series is a row for as long as the series lives;
 // anything else that is cancelled is gone.
