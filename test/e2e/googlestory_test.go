@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +84,34 @@ func TestGoogleAccess(t *testing.T) {
 		}
 	}
 	in.quiet()
+	in.stop()
+}
+
+// What a role shows of an event changes with the role, and not the event's ETag; nor need the token live long enough for
+// a reset each time.
+func TestGoogleRoles(t *testing.T) {
+	t.Parallel()
+	in := newGoogle(t, testenv.Env(t, testenv.EnvKafka), 12, googleserver.Options{}, "", alice, bob)
+	_, err := in.cloud.PutEvent(bob, bob, strings.Replace(item("private", "secret"), "{", `{"visibility":"private",`, 1))
+	in.must(err, in.cloud.Share(bob, alice, googleserver.Writer), in.cloud.Subscribe(alice, bob, googleserver.Entry{}))
+	in.start()
+	in.settle(settleTime)
+	for i := range 5 {
+		role, want := googleserver.Reader, ""
+		if i%2 == 1 {
+			role, want = googleserver.Writer, "secret"
+		}
+		in.must(in.cloud.Share(bob, alice, role)) // which no delta of the calendars shows
+		for began := time.Now(); in.stream(alice, bob, "events").Rows["private"].Text("summary") != want; in.catchUp(t.Context()) {
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("change %d: a %s sees %v", i, role, in.stream(alice, bob, "events").Rows["private"])
+			}
+			time.Sleep(pollInterval / 10)
+		}
+	}
+	in.stop()
+	in.start()
+	in.settle(settleTime)
 	in.stop()
 }
 
