@@ -538,6 +538,9 @@ func TestAccountsAreFound(t *testing.T) {
 		}
 		found.Store(&[]Account{w.ups[0], w.ups[0]})
 		time.Sleep(2 * time.Minute)
+		if w.count() == 0 {
+			t.Error("the directory is up again, and was not asked")
+		}
 		all := []Account{w.ups[0], w.ups[1]}
 		found.Store(&all)
 		time.Sleep(findEvery + time.Minute)

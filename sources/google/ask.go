@@ -14,6 +14,8 @@ import (
 const (
 	maxTries = 3
 	longTry  = 10 * time.Second
+	// grantPause is how long a stream waits that lacks a scope: hundreds of calendars that ask in vain would use up the quota.
+	grantPause = 5 * time.Minute
 )
 
 // errNotModified is the answer 304.
@@ -64,6 +66,9 @@ func (a *Account) once(ctx context.Context, op, scope string, x *exchange, do fu
 	e.Hint = e.hint(scope, x.header)
 	if e.Status == http.StatusUnauthorized {
 		a.setReached(false)
+	}
+	if e.lacksGrant(x.header) {
+		e.After = max(e.After, grantPause)
 	}
 	if e.limited() {
 		e.After = a.pause(e)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"github.com/calcdc/calcdc/sources/google/internal/auth"
 )
 
 // Error says that a request failed: what was being done, what came, and what to do. It holds no secret (Invariant 9).
@@ -190,6 +192,16 @@ func refused(op string, x *exchange, body string) *Error {
 }
 
 // hint is what an operator can do about an answer.
+// lacksGrant tells an answer that no request will change, but a person in the console will: it is looked at again now and then.
+func (e *Error) lacksGrant(header http.Header) bool {
+	return e.Status == http.StatusForbidden && (e.has("accessNotConfigured", "SERVICE_DISABLED") || e.lacksScope(header))
+}
+
+func (e *Error) lacksScope(header http.Header) bool {
+	return e.has("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT") ||
+		strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope")
+}
+
 func (e *Error) hint(scope string, header http.Header) string {
 	switch {
 	case e.Status == http.StatusUnauthorized:
@@ -198,7 +210,7 @@ func (e *Error) hint(scope string, header http.Header) string {
 		return "too many requests: raise poll_interval, lower quota, or ask for more in the Cloud console"
 	case e.has("accessNotConfigured", "SERVICE_DISABLED"):
 		return "enable the Google Calendar API for the credentials' project: " + e.activation()
-	case e.has("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT") || strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
+	case e.lacksScope(header):
 		return "the token was not granted the scope " + scope + ": sign in again with it or, for domain-wide delegation, " +
 			"give it to the client in the Admin console (Security > API controls > Domain-wide delegation)"
 	case e.Status == http.StatusForbidden:
@@ -238,6 +250,10 @@ func unreached(op string, err error) *Error {
 	var after interface{ RetryAfter() time.Duration }
 	if errors.As(err, &after) { // of auth
 		e.After = after.RetryAfter()
+	}
+	var refusal *auth.Error
+	if errors.As(err, &refusal) && refusal.Code == "unauthorized_client" {
+		e.After = max(e.After, grantPause)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

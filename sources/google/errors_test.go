@@ -10,6 +10,7 @@ import (
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/googleserver"
+	"github.com/calcdc/calcdc/sources/google/internal/auth"
 )
 
 // TestErrors is the table of what an answer to a list means for its stream.
@@ -198,5 +199,22 @@ func TestLimitedBriefly(t *testing.T) {
 	_, last, err := show(t, a, connector.Query{Stream: stream(connector.Events, team)})
 	if err != nil || !last.Last || n != 2 || time.Since(begun) < firstPause {
 		t.Errorf("%d requests in %v, %v", n, time.Since(begun), err)
+	}
+}
+
+// TestGrantPause: what only a person in the console can change is asked for now and then, not all the time.
+func TestGrantPause(t *testing.T) {
+	for reason, want := range map[string]time.Duration{"insufficientPermissions": grantPause, "accessNotConfigured": grantPause, "forbidden": 0} {
+		a, _ := scripted(t, Config{}, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, reason) })
+		_, err := a.page(t.Context(), stream(connector.ACL, team), pageQuery{max: 1}, func(item) error { return nil })
+		var after connector.RetryAfter
+		if !errors.As(err, &after) || after.RetryAfter() != want {
+			t.Errorf("%s: %v", reason, err)
+		}
+	}
+	for code, want := range map[string]time.Duration{"unauthorized_client": grantPause, "invalid_grant": 0} {
+		if e := unreached("listing", fmt.Errorf("token: %w", &auth.Error{Code: code})); e.RetryAfter() != want {
+			t.Errorf("%s: %v", code, e.RetryAfter())
+		}
 	}
 }

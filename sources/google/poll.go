@@ -23,7 +23,7 @@ const (
 	updatedMinOverlap = 5 * time.Minute
 	// maxIdlePages bounds the pages in a row that bring nothing new: a server that never ends is an error, a long listing is
 	// not. Google's pages may be empty, above all under filters.
-	maxIdlePages = 100
+	maxIdlePages = 1000
 )
 
 var errCircle = errors.New("the pages go in a circle")
