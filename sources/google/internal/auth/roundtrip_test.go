@@ -195,7 +195,11 @@ func TestARequestThatIsGivenUpEndsTheRequestForItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rt.RoundTrip(r); !errors.Is(err, context.Canceled) {
+	resp, err := rt.RoundTrip(r)
+	if resp != nil {
+		resp.Body.Close()
+	}
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
