@@ -23,7 +23,10 @@ type Config struct {
 	TopicPrefix string // data topics are <prefix>.<source>.<kind>, notifications <prefix>.notifications
 	Before      Before
 	Tombstones  bool
-	Partitions  int32 // of <name>-offsets
+	// Changes says that a reset publishes what differs, as c, u and d, in place of every row. A first snapshot, and one after
+	// a loss, publishes every row all the same.
+	Changes    bool
+	Partitions int32 // of <name>-offsets
 }
 
 // Source is a configured upstream.

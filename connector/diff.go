@@ -21,6 +21,7 @@ type view struct {
 	ok       bool // known holds something
 	row      func(id string) (Hash, bool)
 	snapshot bool  // rows are published whether they differ or not, once an epoch
+	brief    bool  // a snapshot in which they are published only where they differ
 	epoch    int64 // of the stream
 }
 
@@ -30,8 +31,10 @@ func diffRead(v view, res Resource) outcome {
 	next := ResourceState{ETag: res.ETag, Hash: res.Hash, Epoch: v.epoch, Parent: res.Parent, Rows: rowIDs(v.known.Rows, res.Rows)}
 	sameBytes := v.ok && res.Hash == v.known.Hash && res.Hash != Hash{}
 	if sameBytes && (!v.snapshot || v.known.Epoch == v.epoch) {
-		next.Epoch, next.Rows = v.known.Epoch, v.known.Rows
-		return outcome{state: &next, same: next.ETag == v.known.ETag && next.Parent == v.known.Parent && !v.known.Unknown}
+		if next.Rows = v.known.Rows; !v.brief {
+			next.Epoch = v.known.Epoch
+		}
+		return outcome{state: &next, same: next.Epoch == v.known.Epoch && next.ETag == v.known.ETag && next.Parent == v.known.Parent && !v.known.Unknown}
 	}
 	var out outcome
 	out.state = &next

@@ -28,6 +28,7 @@ type pass struct {
 	prior *Offset     // as of the pass's begin
 	mark  *marker     // set in a snapshot whose first transaction is yet to be submitted: its marker
 	snap  bool        // a snapshot
+	brief bool        // one that publishes only what differs
 	timed bool        // a comparison by schedule
 	seen  map[string]struct{}
 	held  refusedBodies
@@ -123,10 +124,11 @@ func (p *pass) snapshot(ctx context.Context, m *marker) error {
 		return err
 	}
 	p.snap, p.mark = true, m
-	epoch := p.state.Epoch
+	epoch, reason := p.state.Epoch, p.state.Reason
 	if m != nil {
-		epoch++
+		epoch, reason = epoch+1, m.Reason
 	}
+	p.brief = p.owner.c.cfg.Changes && knowsAll(reason)
 	if err := p.place(ctx); err != nil {
 		return err
 	}
@@ -134,6 +136,11 @@ func (p *pass) snapshot(ctx context.Context, m *marker) error {
 		k, ok := p.cp.Index.Resource(id)
 		return !ok || k.Epoch != epoch || differs(k, etag)
 	})
+}
+
+// knowsAll tells, of a snapshot's reason, whether consumers have had every row that is known.
+func knowsAll(reason string) bool {
+	return reason == reasonTokenInvalid || reason == reasonRequested || reason == reasonConfiguration
 }
 
 // compare lists everything and publishes what differs, under the same epoch and without a marker. A scheduled one

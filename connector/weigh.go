@@ -34,7 +34,7 @@ func (p *pass) weigh(v view, res Resource) (outcome, error) {
 	}
 	switch res.Presence {
 	case Listed:
-		if !v.ok || v.snapshot && v.known.Epoch != v.epoch {
+		if !v.ok || p.snap && v.known.Epoch != v.epoch {
 			return outcome{}, errors.New("the source has listed it without the body that was asked for")
 		}
 		return outcome{state: &v.known, same: true}, nil
@@ -60,7 +60,7 @@ func (p *pass) weigh(v view, res Resource) (outcome, error) {
 // view is what is known of a resource, seen from the epoch of this pass.
 func (p *pass) view(id string) view {
 	known, ok := p.cp.Index.Resource(id)
-	v := view{known: known, ok: ok, row: p.cp.Index.Row, snapshot: p.snap, epoch: p.state.Epoch}
+	v := view{known: known, ok: ok, row: p.cp.Index.Row, snapshot: p.snap && !p.brief, brief: p.brief, epoch: p.state.Epoch}
 	if p.mark != nil {
 		v.epoch++
 	}

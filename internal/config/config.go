@@ -70,7 +70,7 @@ type Events struct {
 	MaxRaw     Size   `yaml:"max_raw" doc:"A longer raw is left out; raw_type then ends in ;omitted."`
 	Tombstones bool   `yaml:"tombstones" doc:"Follow each delete with a tombstone, so that compaction removes the row."`
 	Markers    string `yaml:"markers" enum:"headers,json,notifications" later:"json,notifications" doc:"How snapshot markers stand in the data topics."`
-	Resnapshot string `yaml:"resnapshot" enum:"full,changes" later:"changes" doc:"What a reset publishes: every row again, or only what differs."`
+	Resnapshot string `yaml:"resnapshot" enum:"full,changes" doc:"What a reset publishes: every row again (r), or only what differs (c, u, d). After a loss every row is published in any case."`
 }
 
 // HTTP is the admin server.
