@@ -88,6 +88,23 @@ func TestInvalidToken(t *testing.T) {
 	}
 }
 
+// With events.resnapshot: changes the same reset publishes what differs and no more.
+func TestInvalidTokenOfChangesOnly(t *testing.T) {
+	t.Parallel()
+	in := newInstance(t, servers["radicale"](t), testenv.Env(t, testenv.EnvKafka), "events: {resnapshot: changes}\n")
+	in.reader.Fold.Brief = true
+	h, path := filled(t, in, 4)
+	ops, rows, epoch := gap(t, in, h, path, true)
+	s := in.stream(path)
+	if s.Epoch != epoch+1 || len(s.Markers) != 4 || s.Markers[2].Type != "snapshot-reset" || s.Markers[3].Type != "snapshot-end" {
+		t.Errorf("epoch %d after %d, markers %+v; want one reset and one end", s.Epoch, epoch, s.Markers)
+	}
+	made, deleted := int64(s.Ops["c"]-ops["c"]), int64(s.Ops["d"]-ops["d"])
+	if s.Ops["r"] != ops["r"] || deleted < 1 || rows+made-deleted != int64(len(s.Rows)) || made+deleted >= rows {
+		t.Errorf("the reset of %d rows to %d published %v over %v", rows, len(s.Rows), s.Ops, ops)
+	}
+}
+
 // A server that forgets silently, or has no tokens, leads to c, u and d without a marker.
 func TestSilentForgetting(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,23 @@ func TestFoldAcceptsWhatTheContractAllows(t *testing.T) {
 	}
 }
 
+func TestFoldOfBriefResets(t *testing.T) {
+	for lines, fault := range map[string]string{
+		opened + "reset 2 | c c 1 | u a 1 2 | d b 1 | t b | end 2 2": "",
+		"begin 1 | c a 1 | end 1 1":                                  "c: in a snapshot true",
+		"begin 1 | r a 1 | u a 1 2 | end 1 1":                        "u: in a snapshot true",
+	} {
+		f := NewFold()
+		f.Brief = true
+		for _, r := range script(lines) {
+			f.Add(r)
+		}
+		if found := strings.Join(f.Faults, "\n"); (found != "") != (fault != "") || !strings.Contains(found, fault) {
+			t.Errorf("%s: faults %q, want %q", lines, found, fault)
+		}
+	}
+}
+
 func TestFoldNamesEveryBreach(t *testing.T) {
 	for lines, fault := range map[string]string{
 		opened + "c a 2":                             "c of a row that is known",
