@@ -48,10 +48,8 @@ func (m *meter) wait(ctx context.Context) error {
 	if err := m.awaitPause(ctx); err != nil {
 		return err
 	}
-	r := m.limiter.Reserve()
-	delay := r.Delay()
-	if delay > longQueue {
-		r.Cancel()
+	r, delay := m.reserve()
+	if r == nil {
 		return &Error{Op: "waiting for " + m.what, After: delay, Hint: "too many requests are waiting for quota: raise poll_interval, or the quota"}
 	}
 	if err := sleep(ctx, delay); err != nil {
@@ -59,6 +57,20 @@ func (m *meter) wait(ctx context.Context) error {
 		return err
 	}
 	return m.awaitPause(ctx)
+}
+
+// reserve takes a place in the queue; nil where it is too far back. One at a time: a place that is given back while others stand
+// behind it would be lost.
+func (m *meter) reserve() (*rate.Reservation, time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.limiter.Reserve()
+	delay := r.Delay()
+	if delay > longQueue {
+		r.Cancel()
+		return nil, delay
+	}
+	return r, delay
 }
 
 func (m *meter) awaitPause(ctx context.Context) error {
