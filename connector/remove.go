@@ -33,17 +33,15 @@ func (p *pass) empty(ctx context.Context) error {
 		all = append(all, id)
 	}
 	slices.Sort(all)
-	for i, id := range all {
-		v := p.view(id)
-		if err := b.add(id, v, diffGone(v)); err != nil {
+	b, err := p.erase(ctx, b, all)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 { // the end has a transaction of its own
+		if err := p.submit(ctx, b); err != nil {
 			return err
 		}
-		if (i+1)%sweepPage == 0 || i == len(all)-1 || b.full() {
-			if err := p.submit(ctx, b); err != nil {
-				return err
-			}
-			b = p.begin()
-		}
+		b = p.begin()
 	}
 	b.state.Phase = RemovedAll
 	if err := p.submit(ctx, b); err != nil {

@@ -21,8 +21,16 @@ func (p *pass) sweep(ctx context.Context, listing bool) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := p.begin()
-	for i, id := range gone {
+	b, err := p.erase(ctx, p.begin(), gone)
+	if err != nil {
+		return nil, err
+	}
+	return b, p.keep(b)
+}
+
+// erase deletes resources, from the open transaction b on. The last transaction is left open.
+func (p *pass) erase(ctx context.Context, b *builder, ids []string) (*builder, error) {
+	for i, id := range ids {
 		v := p.view(id)
 		if err := b.add(id, v, diffGone(v)); err != nil {
 			return nil, err
@@ -34,7 +42,7 @@ func (p *pass) sweep(ctx context.Context, listing bool) (*builder, error) {
 			b = p.begin()
 		}
 	}
-	return b, p.keep(b)
+	return b, nil
 }
 
 // vanished are the known resources that this very poll has found gone without a word of each: those that its listing did not
