@@ -736,3 +736,26 @@ func feedTrouble(rnd *rand.Rand) func(string) error {
 		return nil
 	}
 }
+
+// Streams that are retired are published as what they were, whatever the configuration says now.
+func TestRetiredStreamsKeepTheirConnector(t *testing.T) {
+	for was, want := range map[string]string{"google": "google", "caldav": "caldav", "": "caldav"} {
+		inTeam(t, alice, func(t *testing.T, w *team, up *feeds) {
+			up.calendar("a", "owner")
+			up.put(up.stream("a", ACL), "user:bob", "reader", "")
+			w.start()
+			w.polls(1)
+			w.end()
+			w.ledger.stream(up.stream("a", ACL)).state.Connector = was
+			n := w.count()
+			c := New(Config{Version: "test", TopicPrefix: "cal", Partitions: 1}, nil, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
+			if err := c.Retire(t.Context(), w.ledger, up.stream("a", ACL)); err != nil {
+				t.Fatal(err)
+			}
+			if r := w.ledger.records()[n]; !strings.Contains(string(r.Value), `"connector":"`+want+`"`) {
+				t.Errorf("%q: %s", was, r.Value)
+			}
+			w.start()
+		})
+	}
+}

@@ -23,7 +23,7 @@ type davAccount struct {
 
 // openCalDAV makes the accounts; nothing is sent yet.
 func openCalDAV(c *config.Config, s *config.Source, log hclog.Logger) (*upstream, error) {
-	u := &upstream{Source: s, connector: "caldav", passes: davPasses}
+	u := &upstream{Source: s, connector: connectorOf(s), passes: davPasses}
 	var faults []error
 	for _, a := range s.CalDAV.Accounts {
 		account, err := caldav.New(caldav.Config{

@@ -34,7 +34,7 @@ func openGoogle(c *config.Config, s *config.Source, log hclog.Logger) (*upstream
 		}
 		return out, err
 	}
-	return &upstream{Source: s, connector: "google", find: find, passes: googlePasses, passesPerAccount: googlePassesPerAccount}, nil
+	return &upstream{Source: s, connector: connectorOf(s), find: find, passes: googlePasses, passesPerAccount: googlePassesPerAccount}, nil
 }
 
 func googleConfig(c *config.Config, s *config.Source) google.Config {

@@ -86,7 +86,7 @@ func (n naming) view(ctx context.Context, s *config.Source, a principal) (*accou
 func retirePartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
 	topics := newDataTopics(c, client)
 	ledger := newLedger(c, client, topics, p, log)
-	conn := connector.New(connectorConfig(c), kindsOf(c, streams), map[int32]connector.Ledger{p: ledger}, topics, admin.New(thisBuild().Version, hclog.NewNullLogger()), log)
+	conn := connector.New(connectorConfig(c), nil, map[int32]connector.Ledger{p: ledger}, topics, admin.New(thisBuild().Version, hclog.NewNullLogger()), log)
 	slices.SortStableFunc(streams, func(a, b connector.Stream) int { return rank(a) - rank(b) })
 	return owning(ctx, ledger, func() error { return conn.Retire(ctx, ledger, streams...) })
 }
@@ -97,17 +97,6 @@ func rank(s connector.Stream) int {
 		return 0
 	}
 	return 1
-}
-
-// kindsOf are the sources of streams, configured or not, for their kind alone.
-func kindsOf(c *config.Config, streams []connector.Stream) []connector.Source {
-	var out []connector.Source
-	for _, s := range streams {
-		if !slices.ContainsFunc(out, func(known connector.Source) bool { return known.Name == s.Source }) {
-			out = append(out, connector.Source{Name: s.Source, Connector: connectorOf(c, s.Source, streams)})
-		}
-	}
-	return out
 }
 
 // owning does act as the owner of the ledger's partition. A worker that takes it back in between only makes it take

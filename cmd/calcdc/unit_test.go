@@ -207,29 +207,6 @@ func TestStreamsOfSources(t *testing.T) {
 	}
 }
 
-func TestKindOfASource(t *testing.T) {
-	c := testConfig([]string{"b:1"}, "http://h/")
-	g := config.DefaultGoogle()
-	c.Sources = append(c.Sources, config.Source{Name: "team", Google: &g})
-	stream := func(source string, kind connector.Kind, collection string) connector.Stream {
-		return connector.Stream{Source: source, Account: "a", Kind: kind, Collection: collection}
-	}
-	streams := []connector.Stream{
-		stream("olddav", connector.Calendars, ""), stream("olddav", connector.Events, "/a/b@c/"),
-		stream("old1", connector.Calendars, ""), stream("old1", connector.Events, "a@b"),
-		stream("old2", connector.Settings, ""), stream("old3", connector.ACL, "a@b"),
-		stream("work", connector.Events, "/a/"), stream("team", connector.Calendars, ""),
-	}
-	want := map[string]string{"olddav": "caldav", "old1": "google", "old2": "google", "old3": "google", "work": "caldav", "team": "google"}
-	got := map[string]string{}
-	for _, s := range kindsOf(c, streams) {
-		got[s.Name] = s.Connector
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}
-
 func TestAccountsOfTheStart(t *testing.T) {
 	finding := func(context.Context) ([]connector.Account, error) { return nil, nil }
 	named := connector.Source{Name: "work", Accounts: make([]connector.Account, 2)}

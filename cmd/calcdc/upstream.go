@@ -135,21 +135,10 @@ func streamsOfAccounts(s *config.Source) []connector.Kind {
 	return slices.DeleteFunc(slices.Clone(streamsOf(s)), ofCollection)
 }
 
-// connectorOf is the kind of a source, as it stands in the envelope. One that is no longer configured is told by its
-// streams: CalDAV has events of collections alone, whose ids are paths.
-func connectorOf(c *config.Config, name string, streams []connector.Stream) string {
-	for _, s := range c.Sources {
-		if s.Name == name && s.Google != nil {
-			return "google"
-		} else if s.Name == name {
-			return "caldav"
-		}
-	}
-	for _, s := range streams {
-		other := s.Kind == connector.ACL || s.Kind == connector.Settings || s.Kind == connector.Events && !strings.HasPrefix(s.Collection, "/")
-		if s.Source == name && other {
-			return "google"
-		}
+// connectorOf is the kind of a source, as it stands in the envelope.
+func connectorOf(s *config.Source) string {
+	if s.Google != nil {
+		return "google"
 	}
 	return "caldav"
 }

@@ -85,7 +85,7 @@ func lookAtAll(ctx context.Context, c *config.Config, probes bool, log hclog.Log
 }
 
 func lookAt(ctx context.Context, c *config.Config, s *config.Source, probes bool, log hclog.Logger) looks {
-	view := sourceView{Source: s.Name, Connector: connectorOf(c, s.Name, nil)}
+	view := sourceView{Source: s.Name, Connector: connectorOf(s)}
 	u, accounts, err := found(ctx, c, s, log)
 	if err != nil {
 		view.Error = err.Error()
