@@ -66,18 +66,6 @@ func hint(status int) string {
 	return ""
 }
 
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110 10.2.3). At most a day.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	d := time.Duration(0)
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		d = time.Duration(s) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), 24*time.Hour)
-}
-
 // redactor takes an account's secrets out of what a server echoes.
 type redactor struct{ secrets []string }
 

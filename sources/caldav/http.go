@@ -15,6 +15,8 @@ import (
 
 	"github.com/emersion/go-webdav"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
 const (
@@ -108,7 +110,7 @@ type request struct {
 type answer struct {
 	*http.Response
 	url  *url.URL // after redirects
-	body *guarded
+	body *httpwait.Body
 }
 
 func (a *answer) Close() error { return a.body.Close() }
@@ -168,7 +170,7 @@ func (c *client) hop(ctx context.Context, r request, at *url.URL) (*answer, erro
 		cancel(nil)
 		return nil, c.unreachable(ctx, r.method, at, err)
 	}
-	return &answer{Response: resp, url: at, body: newGuarded(resp.Body, cancel, c.timeout)}, nil
+	return &answer{Response: resp, url: at, body: httpwait.NewBody(resp.Body, cancel, c.timeout, maxAnswer)}, nil
 }
 
 // unreachable explains an error below HTTP. The *url.Error is taken off: it repeats the request.
@@ -246,7 +248,7 @@ func (c *client) check(a *answer, r request) (*answer, error) {
 	defer a.Close()
 	body, _ := io.ReadAll(io.LimitReader(a.body, maxErrorBody))
 	e := &Error{Method: r.method, URL: display(a.url), Status: a.StatusCode, Hint: hint(a.StatusCode),
-		After: retryAfter(a.Header, time.Now()), Excerpt: c.redact.excerpt(body)}
+		After: httpwait.RetryAfter(a.Header, time.Now()), Excerpt: c.redact.excerpt(body)}
 	switch {
 	case a.StatusCode/100 == 2:
 		e.Err = fmt.Errorf("wanted %d, got this with %s", r.want, strconv.Quote(a.Header.Get("Content-Type")))

@@ -63,11 +63,11 @@ func (a *Account) once(ctx context.Context, op, scope string, x *exchange, do fu
 		body = g.Body
 	}
 	e := refused(op, x, body)
-	e.Hint = e.hint(scope, x.header)
+	e.Hint = e.hint(scope)
 	if e.Status == http.StatusUnauthorized {
 		a.setReached(false)
 	}
-	if e.lacksGrant(x.header) {
+	if e.Status == http.StatusForbidden && e.lacksGrant() {
 		e.After = max(e.After, grantPause)
 	}
 	if e.limited() {

@@ -32,24 +32,17 @@ type Description struct {
 func (a *Account) Describe(ctx context.Context) (Description, error) {
 	d := Description{Account: a.name}
 	s := connector.Stream{Source: a.cfg.Source, Account: a.name, Kind: connector.Calendars}
-	q := pageQuery{max: othersPage}
-	for range maxIdlePages {
-		ans, err := a.page(ctx, s, q, func(it item) error {
-			if c := rows.ParseCalendar(it.raw); c.ID != "" && !c.Deleted {
-				d.Calendars = append(d.Calendars, a.describe(c))
-			}
-			return nil
-		})
-		if err != nil {
-			return Description{}, fmt.Errorf("describing %s/%s: %w", a.cfg.Source, a.name, err)
+	err := a.pages(ctx, s, pageQuery{max: othersPage}, func(it item) error {
+		if c := rows.ParseCalendar(it.raw); c.ID != "" && !c.Deleted {
+			d.Calendars = append(d.Calendars, a.describe(c))
 		}
-		if ans.next == "" {
-			slices.SortStableFunc(d.Calendars, func(x, y Calendar) int { return compare(x, y) })
-			return d, nil
-		}
-		q.page = ans.next
+		return nil
+	})
+	if err != nil {
+		return Description{}, fmt.Errorf("describing %s/%s: %w", a.cfg.Source, a.name, err)
 	}
-	return Description{}, fmt.Errorf("describing %s/%s: %w", a.cfg.Source, a.name, errCircle)
+	slices.SortStableFunc(d.Calendars, compare)
+	return d, nil
 }
 
 // compare puts the primary calendar first, then goes by id.

@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/calcdc/calcdc/sources/google/internal/auth"
+	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
 // Error says that a request failed: what was being done, what came, and what to do. It holds no secret (Invariant 9).
@@ -28,7 +29,8 @@ type Error struct {
 	After   time.Duration
 	Err     error // what went wrong below HTTP or in reading the answer
 
-	said answer
+	said      answer
+	scopeless bool // the answer's header says that the scope does not suffice
 }
 
 func (e *Error) Error() string {
@@ -173,7 +175,7 @@ func (e *Error) passing() bool {
 		return true
 	case 0:
 		var t net.Error
-		return errors.As(e.Err, &t) && t.Timeout() || isCut(e.Err) || errors.Is(e.Err, errSilent)
+		return errors.As(e.Err, &t) && t.Timeout() || isCut(e.Err) || errors.Is(e.Err, httpwait.ErrSilent)
 	}
 	return e.limited()
 }
@@ -183,7 +185,8 @@ func refused(op string, x *exchange, body string) *Error {
 	if x.secret != "" {
 		body = strings.ReplaceAll(body, x.secret, "***")
 	}
-	e := &Error{Op: op, Status: x.status, said: readAnswer([]byte(body)), After: retryAfter(x.header, time.Now())}
+	e := &Error{Op: op, Status: x.status, said: readAnswer([]byte(body)), After: httpwait.RetryAfter(x.header, time.Now())}
+	e.scopeless = strings.Contains(x.header.Get("WWW-Authenticate"), "insufficient_scope")
 	e.Message, e.Reasons = clean(e.said.Message, 300), e.said.reasons()
 	if len(e.Reasons) == 1 && strings.EqualFold(e.Reasons[0], e.Message) {
 		e.Message = ""
@@ -191,26 +194,27 @@ func refused(op string, x *exchange, body string) *Error {
 	return e
 }
 
-// hint is what an operator can do about an answer.
 // lacksGrant tells an answer that no request will change, but a person in the console will: it is looked at again now and then.
-func (e *Error) lacksGrant(header http.Header) bool {
-	return e.Status == http.StatusForbidden && (e.has("accessNotConfigured", "SERVICE_DISABLED") || e.lacksScope(header))
+func (e *Error) lacksGrant() bool { return e.lacksAPI() || e.lacksScope() }
+
+// lacksAPI tells that the API is not enabled in the credentials' project.
+func (e *Error) lacksAPI() bool { return e.has("accessNotConfigured", "SERVICE_DISABLED") }
+
+// lacksScope tells that the token was not granted what the request needs.
+func (e *Error) lacksScope() bool {
+	return e.scopeless || e.has("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 }
 
-func (e *Error) lacksScope(header http.Header) bool {
-	return e.has("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT") ||
-		strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope")
-}
-
-func (e *Error) hint(scope string, header http.Header) string {
+// hint is what an operator can do about an answer.
+func (e *Error) hint(scope string) string {
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		return "the token is not accepted: check the credentials"
 	case e.limited():
 		return "too many requests: raise poll_interval, lower quota, or ask for more in the Cloud console"
-	case e.has("accessNotConfigured", "SERVICE_DISABLED"):
+	case e.lacksAPI():
 		return "enable the Google Calendar API for the credentials' project: " + e.activation()
-	case e.lacksScope(header):
+	case e.lacksScope():
 		return "the token was not granted the scope " + scope + ": sign in again with it or, for domain-wide delegation, " +
 			"give it to the client in the Admin console (Security > API controls > Domain-wide delegation)"
 	case e.Status == http.StatusForbidden:
@@ -260,18 +264,6 @@ func unreached(op string, err error) *Error {
 		e.Hint = "check the host name in endpoint"
 	}
 	return e
-}
-
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110 10.2.3). At most a day.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	d := time.Duration(0)
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		d = time.Duration(s) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), 24*time.Hour)
 }
 
 // clean is a short printable part of what a server says, without anything that looks like a token.

@@ -86,6 +86,18 @@ func (a *Account) page(ctx context.Context, s connector.Stream, q pageQuery, eac
 	return ans, nil
 }
 
+// pages asks for all pages of a list and hands over their items.
+func (a *Account) pages(ctx context.Context, s connector.Stream, q pageQuery, each func(item) error) error {
+	for range maxIdlePages {
+		ans, err := a.page(ctx, s, q, each)
+		if err != nil || ans.next == "" {
+			return err
+		}
+		q.page = ans.next
+	}
+	return &Error{Op: opOf(s), Err: errCircle}
+}
+
 // opOf says what listing a stream is, for errors.
 func opOf(s connector.Stream) string {
 	switch s.Kind {

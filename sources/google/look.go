@@ -67,8 +67,7 @@ func (a *Account) lookAtCalendars(ctx context.Context, s connector.Stream, ids [
 
 // ownTrouble tells an error that is one resource's own and decides nothing about the others.
 func (e *Error) ownTrouble() bool {
-	accounts := e.has("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "accessNotConfigured", "SERVICE_DISABLED")
-	return e.Status >= 400 && e.Status != http.StatusUnauthorized && !e.limited() && !accounts
+	return e.Status >= 400 && e.Status != http.StatusUnauthorized && !e.limited() && !e.lacksGrant()
 }
 
 // lookAtItem asks for a rule or a setting.
@@ -148,17 +147,10 @@ func (a *Account) shows(ctx context.Context, s connector.Stream, first *rows.Eve
 // listed are the ids of a series and its exceptions that a listing with the configured filters shows.
 func (a *Account) listed(ctx context.Context, s connector.Stream, iCalUID string) (map[string]bool, error) {
 	ids := map[string]bool{}
-	q := pageQuery{max: eventsPage, iCalUID: iCalUID}
-	for range maxIdlePages {
-		ans, err := a.page(ctx, s, q, func(it item) error {
-			ev := rows.ParseEvent(it.raw)
-			ids[ev.ID] = !ev.Cancelled() || ev.SeriesID() != ""
-			return nil
-		})
-		if err != nil || ans.next == "" {
-			return ids, err
-		}
-		q.page = ans.next
-	}
-	return nil, &Error{Op: opOf(s), Err: errCircle}
+	err := a.pages(ctx, s, pageQuery{max: eventsPage, iCalUID: iCalUID}, func(it item) error {
+		ev := rows.ParseEvent(it.raw)
+		ids[ev.ID] = !ev.Cancelled() || ev.SeriesID() != ""
+		return nil
+	})
+	return ids, err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
 // noted answers every request with 200 and notes when it came.
@@ -182,7 +183,7 @@ func TestRetryAfter(t *testing.T) {
 		"": 0, "x": 0, "-5": 0, "90": 90 * time.Second, "999999": 24 * time.Hour, "Mon, 01 Jun 2026 12:02:00 GMT": 2 * time.Minute,
 		"Mon, 01 Jun 2026 11:00:00 GMT": 0, "Tue, 01 Jun 2027 12:00:00 GMT": 24 * time.Hour,
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+		if got := httpwait.RetryAfter(http.Header{"Retry-After": {text}}, now); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}

@@ -8,17 +8,16 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
 const (
 	maxErrorBody = 64 << 10 // read of an answer that is an error
 	maxObject    = maxItem  // of an answer that is one object
-	// minRate is the fewest bytes a second that an answer may bring, over the time spent waiting for it.
-	minRate = 1 << 10
 )
 
 // exchange is one request and what came of it. It travels in the request's context, since Google's client has no other
@@ -60,7 +59,7 @@ func (t *reading) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.status, x.header = resp.StatusCode, resp.Header
-	body := newGuarded(resp.Body, cancel, t.silence)
+	body := httpwait.NewBody(resp.Body, cancel, t.silence, 0)
 	defer body.Close()
 	said, err := x.read(body, resp.StatusCode)
 	if err != nil {
@@ -103,56 +102,6 @@ func (x *exchange) read(body io.Reader, status int) ([]byte, error) {
 	}
 	x.object, x.listed = out.object, out.listed
 	return out.object, nil
-}
-
-// guarded bounds an answer's body in the time spent waiting for it: no read may take longer than silence, nor all of
-// them together much longer than the bytes they brought deserve. Time that the consumer takes does not count.
-type guarded struct {
-	body    io.ReadCloser
-	silence time.Duration
-	timer   *time.Timer
-	silent  atomic.Bool // the timer has fired: whatever a read says then comes of that
-	waited  time.Duration
-	read    int64
-}
-
-func newGuarded(body io.ReadCloser, cancel context.CancelCauseFunc, silence time.Duration) *guarded {
-	g := &guarded{body: body, silence: silence}
-	g.timer = time.AfterFunc(silence, func() {
-		g.silent.Store(true)
-		cancel(errSilent)
-	})
-	g.timer.Stop()
-	return g
-}
-
-var (
-	errSilent = errors.New("the server fell silent in the middle of its answer")
-	errSlow   = errors.New("the server's answer comes too slowly")
-)
-
-func (g *guarded) Read(p []byte) (int, error) {
-	g.timer.Reset(g.silence)
-	begun := time.Now()
-	n, err := g.body.Read(p)
-	g.waited += time.Since(begun)
-	g.timer.Stop()
-	g.read += int64(n)
-	switch {
-	case err != nil && !errors.Is(err, io.EOF) && g.silent.Load():
-		return n, errSilent
-	case err == nil && g.waited > g.silence+time.Duration(g.read/minRate)*time.Second:
-		return n, errSlow
-	}
-	return n, err
-}
-
-// Close ends the answer. What little is left is read, so that the connection can serve again.
-func (g *guarded) Close() {
-	g.timer.Reset(time.Second)
-	_, _ = io.CopyN(io.Discard, g.body, 4<<10)
-	_ = g.body.Close() // nothing more is wanted of it
-	g.timer.Stop()
 }
 
 // newTransport makes the transport of a service. Answers come compressed: Google does so for clients whose User-Agent says

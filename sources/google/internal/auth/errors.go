@@ -143,18 +143,6 @@ func statusHint(id identity, a answer, e *Error) string {
 	return ""
 }
 
-// retryAfter reads the header of that name: seconds, or a date (RFC 9110 10.2.3). At most a day.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	d := time.Duration(0)
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		d = time.Duration(s) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), 24*time.Hour)
-}
-
 // redactor takes secrets out of what an endpoint says.
 type redactor []string
 

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
 // maxAnswer bounds an answer to a request for a token.
@@ -87,7 +89,7 @@ func (w *wire) noteRequest(r *http.Request) {
 // noteAnswer keeps what an answer says went wrong, in OAuth's form (RFC 6749 5.2) or that of Google's APIs.
 func (w *wire) noteAnswer(resp *http.Response, body []byte) {
 	w.last.status = resp.StatusCode
-	w.last.after = retryAfter(resp.Header, time.Now())
+	w.last.after = httpwait.RetryAfter(resp.Header, time.Now())
 	var said struct {
 		Error       json.RawMessage `json:"error"`
 		Description string          `json:"error_description"`
