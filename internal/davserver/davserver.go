@@ -10,7 +10,6 @@ package davserver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-webdav/caldav"
+
+	"github.com/calcdc/calcdc/internal/serve"
 )
 
 // maxRequest bounds a request's body.
@@ -90,22 +91,7 @@ func New(o Options) *Server {
 
 // Serve answers on ln until ctx ends, then closes ln and every connection and returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving CalDAV: %w", err)
-	case <-ctx.Done():
-	}
-	_ = srv.Close() // what it closes is of no more use
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving CalDAV: %w", err)
-	}
-	return nil
+	return serve.Until(ctx, ln, s, "CalDAV")
 }
 
 // ServeHTTP implements http.Handler.

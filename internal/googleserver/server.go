@@ -3,14 +3,14 @@ package googleserver
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/calcdc/calcdc/internal/serve"
 )
 
 // Options says how the server behaves. The zero value is a server as Google's guides describe it, without quota and
@@ -88,22 +88,7 @@ func New(o Options) *Server {
 
 // Serve answers on ln until ctx ends, then closes ln and every connection and returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving the calendar API: %w", err)
-	case <-ctx.Done():
-	}
-	_ = srv.Close() // what it closes is of no more use
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving the calendar API: %w", err)
-	}
-	return nil
+	return serve.Until(ctx, ln, s, "the calendar API")
 }
 
 // Token is the bearer token of a user, for servers without Options.Authenticate.

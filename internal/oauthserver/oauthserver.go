@@ -14,7 +14,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -24,6 +23,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/calcdc/calcdc/internal/serve"
 )
 
 // maxRequest bounds a request's body, maxLog the requests that are remembered.
@@ -123,22 +124,7 @@ func New(o Options) (*Server, error) {
 
 // Serve answers on ln until ctx ends, then closes ln and every connection and returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	srv := &http.Server{
-		Handler: s, ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serving tokens: %w", err)
-	case <-ctx.Done():
-	}
-	_ = srv.Close() // what it closes is of no more use
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving tokens: %w", err)
-	}
-	return nil
+	return serve.Until(ctx, ln, s, "tokens")
 }
 
 // call is one request on its way.
