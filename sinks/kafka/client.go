@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -121,7 +122,11 @@ func (c *Client) roundTrip(ctx context.Context, timeout time.Duration, req kafka
 	c.mu.Lock()
 	t := c.transport
 	c.mu.Unlock()
-	return t.RoundTrip(ctx, c.addr, req)
+	res, err := t.RoundTrip(ctx, c.addr, req)
+	if errors.Is(err, os.ErrDeadlineExceeded) { // the connection's deadline is ctx's, and may strike a moment before ctx ends
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return res, err
 }
 
 // ask sends one request and returns its answer as R.
