@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/googleserver"
 	"github.com/calcdc/calcdc/internal/testenv"
 	"github.com/calcdc/calcdc/test/cloud"
@@ -70,7 +71,7 @@ func item(id, summary string) string {
 }
 
 // stream is what the oracle knows of a stream; a calendar of "" stands for the account's own.
-func (in *googleInstance) stream(user, calendar, kind string) *oracle.State {
+func (in *googleInstance) stream(user, calendar string, kind connector.Kind) *oracle.State {
 	in.t.Helper()
 	return in.state(oracle.Stream{Source: "work", Account: user, Collection: calendar, Kind: kind})
 }

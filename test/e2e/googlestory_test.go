@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/googleserver"
 	"github.com/calcdc/calcdc/internal/testenv"
 	"github.com/calcdc/calcdc/test/oracle"
@@ -25,7 +26,7 @@ func (c *clock) add(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // rows is how many rows of a stream there are, 0 where nothing was published.
 func (in *googleInstance) rows(user, calendar, kind string) int {
-	if s := in.reader.Fold.Streams[oracle.Stream{Source: "work", Account: user, Collection: calendar, Kind: kind}]; s != nil {
+	if s := in.reader.Fold.Streams[oracle.Stream{Source: "work", Account: user, Collection: calendar, Kind: connector.Kind(kind)}]; s != nil {
 		return len(s.Rows)
 	}
 	return 0

@@ -2,17 +2,21 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/verify"
 )
 
 // Compare returns every difference between what the fold holds of an account and what its server lists, and what the server lists
 // and is in a snapshot that has not ended. (That of a collection that has gone meanwhile never ends: its removal has no marker.)
 func Compare(f *Fold, source, account string, server map[string]Collection) []string {
-	c := comparison{source: source, account: account}
-	c.calendars(f.rows(Stream{Source: source, Account: account, Kind: "calendars"}), server)
+	c := comparison{fold: f, source: source, account: account}
+	c.rows(c.stream("", "calendars"), calendarRows(server), plain)
 	for path, coll := range server {
-		c.events(path, f.rows(Stream{source, account, path, "events"}), coll)
+		c.events(c.stream(path, "events"), coll)
 	}
 	for k, s := range f.Streams {
 		mine := k.Kind == "events" && k.Source == source && k.Account == account
@@ -29,82 +33,74 @@ func Compare(f *Fold, source, account string, server map[string]Collection) []st
 	return c.found
 }
 
-func (f *Fold) rows(k Stream) map[string]Row {
-	if s := f.Streams[k]; s != nil {
-		return s.Rows
-	}
-	return nil
-}
-
 type comparison struct {
+	fold            *Fold
 	source, account string
 	found           []string
+}
+
+func (c *comparison) stream(collection string, kind connector.Kind) Stream {
+	return Stream{Source: c.source, Account: c.account, Collection: collection, Kind: kind}
 }
 
 func (c *comparison) differ(format string, args ...any) {
 	c.found = append(c.found, fmt.Sprintf(format, args...))
 }
 
-func (c *comparison) calendars(rows map[string]Row, server map[string]Collection) {
-	for path, coll := range server {
-		row, ok := rows[path]
-		if !ok {
-			c.differ("calendar %s has no row", path)
-		} else if coll.Name != "" && row.Text("name") != coll.Name {
-			c.differ("calendar %s is named %q, its row says %q", path, coll.Name, row.Text("name"))
+// rows compares a stream with the rows that it must hold, both in a form that makes equal what says the same.
+func (c *comparison) rows(k Stream, want map[string]Row, form func(Row) Row) {
+	rows := map[string]Row{}
+	if s := c.fold.Streams[k]; s != nil {
+		for id, row := range s.Rows {
+			rows[id] = form(plain(row))
 		}
 	}
-	for path := range rows {
-		if _, ok := server[path]; !ok {
-			c.differ("calendar %s is gone, and its row is there", path)
-		}
+	for _, d := range verify.Compare(k, rows, want) {
+		c.found = append(c.found, d.String())
 	}
 }
 
-func (c *comparison) events(path string, rows map[string]Row, coll Collection) {
-	expected := map[string]want{}
-	for name, body := range coll.Resources {
-		of, err := wantRows(name, body)
-		if err != nil {
-			c.differ("%s%s: %v", path, name, err)
-		}
-		for id, w := range of {
-			expected[id] = w
+// plain makes an empty text none: servers and rows may say it either way.
+func plain(row Row) Row {
+	out := maps.Clone(row)
+	for field, value := range out {
+		if value == "" {
+			out[field] = nil
 		}
 	}
-	for id, w := range expected {
-		if row, ok := rows[id]; ok {
-			c.row(path+id, row, w)
-		} else {
-			c.differ("%s%s has no row", path, id)
-		}
-	}
-	for id := range rows {
-		if _, ok := expected[id]; !ok {
-			c.differ("%s%s has a row and is not on the server", path, id)
-		}
-	}
-}
-
-func (c *comparison) row(id string, row Row, w want) {
-	for field, value := range map[string]string{"uid": w.uid, "summary": w.summary, "kind": w.kind, "component": w.component} {
-		if row.Text(field) != value {
-			c.differ("%s: %s is %q, must be %q", id, field, row.Text(field), value)
-		}
-	}
-	if row["parse_error"] != nil {
-		c.differ("%s: parse_error %q", id, row.Text("parse_error"))
-	}
-	raw, has := row["raw"].(string)
-	switch {
-	case w.raw == nil && has:
-		c.differ("%s: raw stands on a row that is not the resource's first", id)
-	case w.raw != nil && !has:
-		c.differ("%s: raw is missing", id)
-	case w.raw != nil && lines(raw) != lines(*w.raw):
-		c.differ("%s: raw differs:\n row    %q\n server %q", id, raw, *w.raw)
-	}
+	return out
 }
 
 // lines makes line ends equal: XML turns CR LF into LF (XML 1.0, 2.11) where the server does not escape the CR.
-func lines(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") }
+func lines(row Row) Row {
+	if raw, ok := row["raw"].(string); ok {
+		row["raw"] = strings.ReplaceAll(raw, "\r\n", "\n")
+	}
+	return row
+}
+
+// calendarRows are what the rows of the calendars must say; a name that the server does not give is left open.
+func calendarRows(server map[string]Collection) map[string]Row {
+	rows := map[string]Row{}
+	for path, coll := range server {
+		rows[path] = Row{}
+		if coll.Name != "" {
+			rows[path]["name"] = coll.Name
+		}
+	}
+	return rows
+}
+
+func (c *comparison) events(k Stream, coll Collection) {
+	expected := map[string]Row{}
+	for name, body := range coll.Resources {
+		of, err := wantRows(name, body)
+		if err != nil {
+			c.differ("%s%s: %v", k.Collection, name, err)
+		}
+		for id, w := range of {
+			expected[id] = lines(w.row())
+		}
+	}
+	c.rows(k, expected, lines)
+}

@@ -10,12 +10,12 @@ import (
 // CompareGoogle returns every difference between what the fold holds of an account and what its server lists, and what
 // the server lists and is in a snapshot that has not ended.
 func CompareGoogle(f *Fold, source, account string, server *GoogleAccount) []string {
-	c := comparison{source: source, account: account}
-	c.items(f, Stream{source, account, "", "calendars"}, server.Calendars, calendarFields)
-	c.items(f, Stream{source, account, "", "settings"}, server.Settings, settingFields)
+	c := comparison{fold: f, source: source, account: account}
+	c.items(c.stream("", "calendars"), server.Calendars, calendarFields)
+	c.items(c.stream("", "settings"), server.Settings, settingFields)
 	for id := range server.Calendars {
-		c.items(f, Stream{source, account, id, "events"}, server.Events[id], eventFields)
-		c.items(f, Stream{source, account, id, "acl"}, server.ACL[id], ruleFields)
+		c.items(c.stream(id, "events"), server.Events[id], eventFields)
+		c.items(c.stream(id, "acl"), server.ACL[id], ruleFields)
 	}
 	for k, s := range f.Streams {
 		_, exists := server.Calendars[k.Collection]
@@ -28,32 +28,17 @@ func CompareGoogle(f *Fold, source, account string, server *GoogleAccount) []str
 }
 
 // items compares a stream with a list. items is nil where the account has no such list: then there must be no rows.
-func (c *comparison) items(f *Fold, k Stream, items map[string]string, want func(item string) map[string]string) {
-	rows := f.rows(k)
+func (c *comparison) items(k Stream, items map[string]string, want func(item string) map[string]string) {
+	expected := map[string]Row{}
 	for id, item := range items {
-		row, ok := rows[id]
-		if !ok {
-			c.differ("%s %s: %s has no row", k.Kind, k.Collection, id)
-			continue
-		}
+		row := Row{"raw": item, "parse_error": nil}
 		for field, value := range want(item) {
-			if row.Text(field) != value {
-				c.differ("%s %s: %s: %s is %q, must be %q", k.Kind, k.Collection, id, field, row.Text(field), value)
-			}
+			row[field] = value
 		}
-		if row.Text("raw") != item {
-			c.differ("%s %s: %s: raw differs:\n row    %s\n server %s", k.Kind, k.Collection, id, row.Text("raw"), item)
-		}
-		if row["parse_error"] != nil {
-			c.differ("%s %s: %s: parse_error %q", k.Kind, k.Collection, id, row.Text("parse_error"))
-		}
+		expected[id] = plain(row)
 	}
-	for id := range rows {
-		if _, ok := items[id]; !ok {
-			c.differ("%s %s: %s has a row and is not on the server", k.Kind, k.Collection, id)
-		}
-	}
-	if s := f.Streams[k]; items != nil && s != nil && s.InSnapshot() {
+	c.rows(k, expected, plain)
+	if s := c.fold.Streams[k]; items != nil && s != nil && s.InSnapshot() {
 		c.differ("%v: the snapshot has not ended", k)
 	}
 }

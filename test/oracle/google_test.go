@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // google makes a record of a stream of Google's.
@@ -103,9 +105,10 @@ func TestGoogleListAndCompare(t *testing.T) {
 	spoil(f)
 	found := strings.Join(CompareGoogle(f, "team", "a@x", listed), "\n")
 	for _, want := range []string{
-		"calendars : s/p@x has no row", `settings : locale: value is "de", must be "en"`, "acl s/p@x: user:c@x has a row",
-		"{team a@x a@x events}: the snapshot has not ended", "old@x is gone, and 1 of its rows in events", "acl a@x: user:b@x: raw differs",
-		`events a@x: e1: start_local is "2026-06-03"`, `s1_20260603T080000Z: kind is "single", must be "override"`, "e1: raw differs", "s1_20260603T080000Z: raw differs",
+		"calendars: s/p@x has no row", `settings: locale: value is "de", must be "en"`, "acl s/p@x: user:c@x has a row",
+		"team/a@x/events a@x: the snapshot has not ended", "old@x is gone, and 1 of its rows in events", "acl a@x: user:b@x: raw is",
+		`events a@x: e1: raw is "{`, `; start_local is "2026-06-03", must be "2026-06-02"`,
+		`s1_20260603T080000Z: kind is "single", must be "override"; raw is`,
 	} {
 		if !strings.Contains(found, want) {
 			t.Errorf("found %s\nwant %q", found, want)
@@ -117,11 +120,11 @@ func TestGoogleListAndCompare(t *testing.T) {
 func equalFold() *Fold {
 	f := NewFold()
 	for k, rows := range map[Stream]map[string]Row{
-		{"team", "a@x", "", "settings"}: {"locale": {"value": "en", "raw": locale}},
-		{"team", "a@x", "", "calendars"}: {"a@x": {"name": "Mine", "access_role": "owner", "raw": entry},
+		team("", "settings"): {"locale": {"value": "en", "raw": locale}},
+		team("", "calendars"): {"a@x": {"name": "Mine", "access_role": "owner", "raw": entry},
 			"s/p@x": {"name": "Ours", "access_role": "reader", "raw": shared}},
-		{"team", "a@x", "a@x", "acl"}: {"user:b@x": {"role": "reader", "scope_type": "user", "scope_value": "b@x", "raw": rule}},
-		{"team", "a@x", "a@x", "events"}: {
+		team("a@x", "acl"): {"user:b@x": {"role": "reader", "scope_type": "user", "scope_value": "b@x", "raw": rule}},
+		team("a@x", "events"): {
 			"e1": {"kind": "single", "component": "VEVENT", "event_type": "default", "status": "confirmed", "summary": "Day", "uid": "u",
 				"etag": `"7"`, "start_local": "2026-06-02", "raw": allDay},
 			"s1": {"kind": "series", "component": "VEVENT", "status": "confirmed", "etag": `"8"`, "start_utc": "2026-06-02T08:00:00Z", "raw": master},
@@ -134,16 +137,20 @@ func equalFold() *Fold {
 	return f
 }
 
+func team(collection string, kind connector.Kind) Stream {
+	return Stream{Source: "team", Account: "a@x", Collection: collection, Kind: kind}
+}
+
 func spoil(f *Fold) {
-	events := f.Streams[Stream{"team", "a@x", "a@x", "events"}]
-	events.snapshot = true
+	events := f.Streams[team("a@x", "events")]
+	events.Snapshot = true
 	events.Rows["e1"]["start_local"] = "2026-06-03"
 	events.Rows["e1"]["raw"] = allDay + " "
 	events.Rows["s1_20260603T080000Z"]["kind"] = "single"
 	events.Rows["s1_20260603T080000Z"]["raw"] = `{"id":"s1_20260603T080000Z","status":"cancelled","more":1}`
-	f.Streams[Stream{"team", "a@x", "", "settings"}].Rows["locale"]["value"] = "de"
-	f.Streams[Stream{"team", "a@x", "a@x", "acl"}].Rows["user:b@x"]["raw"] = rule[1:]
-	delete(f.Streams[Stream{"team", "a@x", "", "calendars"}].Rows, "s/p@x")
-	f.Streams[Stream{"team", "a@x", "s/p@x", "acl"}] = &State{Rows: map[string]Row{"user:c@x": {}}}
-	f.Streams[Stream{"team", "a@x", "old@x", "events"}] = &State{Rows: map[string]Row{"e": {}}}
+	f.Streams[team("", "settings")].Rows["locale"]["value"] = "de"
+	f.Streams[team("a@x", "acl")].Rows["user:b@x"]["raw"] = rule[1:]
+	delete(f.Streams[team("", "calendars")].Rows, "s/p@x")
+	f.Streams[team("s/p@x", "acl")] = &State{Rows: map[string]Row{"user:c@x": {}}}
+	f.Streams[team("old@x", "events")] = &State{Rows: map[string]Row{"e": {}}}
 }

@@ -98,6 +98,15 @@ type want struct {
 	raw                           *string
 }
 
+// row is what the row must say, in fields that it must have.
+func (w want) row() Row {
+	row := Row{"uid": w.uid, "summary": w.summary, "kind": w.kind, "component": w.component, "parse_error": nil, "raw": nil}
+	if w.raw != nil {
+		row["raw"] = *w.raw
+	}
+	return plain(row)
+}
+
 // wantRows returns the rows that a resource must have, by id.
 func wantRows(name, body string) (map[string]want, error) {
 	all, err := components(body)

@@ -1,12 +1,12 @@
-// Package oracle judges what calcdc published, without any of its code: it reads the topics with another client,
-// folds them under the rules of the contract, and compares the fold with its own listing of the calendar server.
-package oracle
+package verify
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // Record is a committed record.
@@ -24,21 +24,50 @@ func (r Record) String() string {
 }
 
 // Stream is a record's key without its last field, with the topic's kind.
-type Stream struct {
-	Source, Account, Collection, Kind string
-}
+type Stream = connector.Stream
 
 // keyFields are the fields of a key by kind, in order; the last is the row's id.
-var keyFields = map[string][]string{
-	"events":    {"source", "account", "collection", "id"},
-	"acl":       {"source", "account", "collection", "id"},
-	"calendars": {"source", "account", "collection"},
-	"settings":  {"source", "account", "id"},
+var keyFields = map[connector.Kind][]string{
+	connector.Events:    {"source", "account", "collection", "id"},
+	connector.ACL:       {"source", "account", "collection", "id"},
+	connector.Calendars: {"source", "account", "collection"},
+	connector.Settings:  {"source", "account", "id"},
+}
+
+// entry is a record of a data topic, taken apart: a marker, a row's change, or, where it has neither, a tombstone.
+type entry struct {
+	stream   Stream
+	id       string // "" of a marker
+	marker   *Marker
+	envelope *envelope
+}
+
+// takeApart reads a record. Beside an error the entry is what could be read; without even a stream, its Kind is "".
+func takeApart(r Record) (entry, error) {
+	stream, id, err := parseKey(kindOf(r.Topic), r.Key)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{stream: stream, id: id}
+	switch {
+	case r.Headers["calcdc.marker"] != "":
+		m, err := parseMarker(r, id)
+		e.marker = &m
+		return e, err
+	case r.Value == nil:
+		return e, nil
+	}
+	e.envelope = new(envelope)
+	if err := json.Unmarshal(r.Value, e.envelope); err != nil {
+		e.envelope = nil
+		return e, fmt.Errorf("decoding the value: %w", err)
+	}
+	return e, nil
 }
 
 // parseKey returns the stream and the row's id. The bytes must be those that the contract gives this row: fields in
 // order, no spaces, nothing escaped that need not be.
-func parseKey(kind string, b []byte) (Stream, string, error) {
+func parseKey(kind connector.Kind, b []byte) (Stream, string, error) {
 	var k map[string]string
 	if err := json.Unmarshal(b, &k); err != nil {
 		return Stream{}, "", fmt.Errorf("decoding the key: %w", err)
@@ -57,7 +86,7 @@ func parseKey(kind string, b []byte) (Stream, string, error) {
 	last := fields[len(fields)-1]
 	id := k[last]
 	delete(k, last)
-	return Stream{k["source"], k["account"], k["collection"], kind}, id, nil
+	return Stream{Source: k["source"], Account: k["account"], Collection: k["collection"], Kind: kind}, id, nil
 }
 
 func compactJSON(v any) []byte {
@@ -77,12 +106,12 @@ func (r Row) Text(field string) string {
 	return s
 }
 
-// envelope is a record's value.
+// envelope is a record's value; rows that are null are nil.
 type envelope struct {
-	Before Row    `json:"before"`
-	After  Row    `json:"after"`
-	Op     string `json:"op"`
-	TsMs   int64  `json:"ts_ms"`
+	Before rowJSON `json:"before"`
+	After  rowJSON `json:"after"`
+	Op     string  `json:"op"`
+	TsMs   int64   `json:"ts_ms"`
 	Source struct {
 		Version    string `json:"version"`
 		Connector  string `json:"connector"`
@@ -93,7 +122,27 @@ type envelope struct {
 		Table      string `json:"table"`
 		Collection string `json:"collection"`
 		Epoch      int64  `json:"epoch"`
+		RowVersion int    `json:"row_version"`
 	} `json:"source"`
+}
+
+// rowJSON is a row as its bytes stand in an envelope.
+type rowJSON []byte
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *rowJSON) UnmarshalJSON(b []byte) error {
+	if *r = nil; string(b) != "null" {
+		*r = bytes.Clone(b)
+	}
+	return nil
+}
+
+// row decodes it; nil for null.
+func (r rowJSON) row() (Row, error) {
+	if r == nil {
+		return nil, nil
+	}
+	return decodeRow(r)
 }
 
 // same tells whether two rows are equal; the etag does not count.
@@ -112,4 +161,6 @@ func canonical(r Row) []byte {
 }
 
 // kindOf is the last part of a topic's name.
-func kindOf(topic string) string { return topic[strings.LastIndexByte(topic, '.')+1:] }
+func kindOf(topic string) connector.Kind {
+	return connector.Kind(topic[strings.LastIndexByte(topic, '.')+1:])
+}

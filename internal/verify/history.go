@@ -1,12 +1,13 @@
-package oracle
+package verify
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
-// Fold is what the records so far amount to. A record that breaks a rule of the contract is noted in Faults.
+// Fold is what a whole history amounts to so far, whole rows and all. A record that breaks a rule of the contract is noted in Faults.
 type Fold struct {
 	Connector string // of the sources
 	Brief     bool   // resets publish only what differs
@@ -20,22 +21,13 @@ type Fold struct {
 
 // State is a stream as its records tell it.
 type State struct {
+	Progress
 	Rows      map[string]Row
-	Epoch     int64
 	Markers   []Marker
 	Ops       map[string]int // data records by op, and "tombstone"
 	partition int32
-	snapshot  bool            // between a begin or reset and its end
 	fresh     map[string]bool // rows published in this snapshot
 	buried    []byte          // key of the d whose tombstone is due, else nil
-}
-
-// Marker is a marker of a stream, in order.
-type Marker struct {
-	Type   string // snapshot-begin, snapshot-reset, snapshot-end
-	Reason string
-	Epoch  int64
-	Count  int64 // of an end; else -1
 }
 
 // NewFold begins with no records, of CalDAV.
@@ -46,24 +38,25 @@ func NewFold() *Fold {
 // Add folds one more record. Records of a partition come in order.
 func (f *Fold) Add(r Record) {
 	f.Records++
-	kind := kindOf(r.Topic)
-	if kind == "notifications" {
+	if kindOf(r.Topic) == "notifications" {
 		f.notification(r)
 		return
 	}
-	stream, id, err := parseKey(kind, r.Key)
+	e, err := takeApart(r)
 	if err != nil {
 		f.fault(r, "%v", err)
+	}
+	if e.stream.Kind == "" {
 		return
 	}
-	s := f.stream(stream, r)
+	s := f.stream(e.stream, r)
 	switch {
-	case r.Headers["calcdc.marker"] != "":
-		f.marker(s, r, id)
+	case e.marker != nil:
+		f.marker(s, r, *e.marker)
 	case r.Value == nil:
 		f.tombstone(s, r)
-	default:
-		f.change(s, r, stream, id)
+	case e.envelope != nil:
+		f.change(s, r, e)
 	}
 }
 
@@ -99,26 +92,16 @@ func (f *Fold) tombstone(s *State, r Record) {
 }
 
 // marker: begin or reset, then rows, then the end with their number; epochs rise by one.
-func (f *Fold) marker(s *State, r Record, id string) {
-	m := Marker{Type: r.Headers["calcdc.marker"], Reason: r.Headers["calcdc.reason"], Count: -1}
-	var err error
-	if m.Epoch, err = strconv.ParseInt(r.Headers["calcdc.epoch"], 10, 64); err != nil {
-		f.fault(r, "a marker without its epoch: %v", err)
-	}
-	if id != "" || r.Value != nil {
-		f.fault(r, "a marker has an empty last field and no value")
-	}
+func (f *Fold) marker(s *State, r Record, m Marker) {
 	switch m.Type {
-	case "snapshot-begin", "snapshot-reset":
+	case markBegin, markReset:
 		f.opening(s, r, m)
-	case "snapshot-end":
-		if m.Count, err = strconv.ParseInt(r.Headers["calcdc.count"], 10, 64); err != nil {
-			f.fault(r, "an end without its count: %v", err)
-		}
+		clear(s.fresh)
+	case markEnd:
 		f.ending(s, r, m)
-	default:
-		f.fault(r, "unknown marker %s", m.Type)
+		clear(s.fresh)
 	}
+	s.mark(m)
 	s.Markers = append(s.Markers, m)
 }
 
@@ -126,21 +109,19 @@ func (f *Fold) opening(s *State, r Record, m Marker) {
 	if m.Epoch != s.Epoch+1 {
 		f.fault(r, "%s with epoch %d after epoch %d", m.Type, m.Epoch, s.Epoch)
 	}
-	if m.Type == "snapshot-begin" && len(s.Rows) > 0 && m.Reason != "returned" { // in the middle of its removal
+	if m.Type == markBegin && len(s.Rows) > 0 && m.Reason != "returned" { // in the middle of its removal
 		f.fault(r, "a begin, and %d rows are known", len(s.Rows))
 	}
-	if m.Type == "snapshot-reset" && (s.snapshot || s.Epoch == 0) {
+	if m.Type == markReset && (s.Snapshot || s.Epoch == 0) {
 		f.fault(r, "a reset while no snapshot has ended")
 	}
-	if m.Type == "snapshot-reset" && m.Reason == "" {
+	if m.Type == markReset && m.Reason == "" {
 		f.fault(r, "a reset without its reason")
 	}
-	s.Epoch, s.snapshot = m.Epoch, true
-	clear(s.fresh)
 }
 
 func (f *Fold) ending(s *State, r Record, m Marker) {
-	if !s.snapshot {
+	if !s.Snapshot {
 		f.fault(r, "an end without a begin or reset")
 	}
 	if m.Epoch != s.Epoch {
@@ -149,29 +130,32 @@ func (f *Fold) ending(s *State, r Record, m Marker) {
 	if m.Count != int64(len(s.Rows)) {
 		f.fault(r, "an end counts %d rows of %d", m.Count, len(s.Rows))
 	}
-	s.snapshot = false
-	clear(s.fresh)
 }
 
 // change folds a record with an envelope.
-func (f *Fold) change(s *State, r Record, k Stream, id string) {
-	var e envelope
-	if err := json.Unmarshal(r.Value, &e); err != nil {
+func (f *Fold) change(s *State, r Record, of entry) {
+	id, e := of.id, &told{envelope: of.envelope}
+	var err error
+	if e.Before, err = of.envelope.Before.row(); err != nil {
 		f.fault(r, "decoding the value: %v", err)
 		return
 	}
-	f.envelope(s, r, k, id, &e)
+	if e.After, err = of.envelope.After.row(); err != nil {
+		f.fault(r, "decoding the value: %v", err)
+		return
+	}
+	f.envelope(s, r, of.stream, id, e)
 	old, known := s.Rows[id]
 	s.Ops[e.Op]++
 	switch e.Op {
 	case "c":
-		f.created(s, r, known, &e)
+		f.created(s, r, known, e)
 	case "u":
-		f.updated(s, r, old, &e)
+		f.updated(s, r, old, e)
 	case "r":
-		f.read(s, r, id, old, &e)
+		f.read(s, r, id, old, e)
 	case "d":
-		f.deleted(s, r, old, &e)
+		f.deleted(s, r, old, e)
 		s.buried = r.Key
 		delete(s.Rows, id)
 		delete(s.fresh, id)
@@ -182,21 +166,27 @@ func (f *Fold) change(s *State, r Record, k Stream, id string) {
 	s.Rows[id] = e.After
 }
 
-func (f *Fold) created(s *State, r Record, known bool, e *envelope) {
+// told is an envelope with its rows.
+type told struct {
+	*envelope
+	Before, After Row
+}
+
+func (f *Fold) created(s *State, r Record, known bool, e *told) {
 	if known {
 		f.fault(r, "c of a row that is known")
 	}
 	if f.readsAll(s) || e.Before != nil || e.After == nil || e.Source.Snapshot != "false" {
-		f.fault(r, "c: in a snapshot %t, before %v, after %v", s.snapshot, e.Before, e.After)
+		f.fault(r, "c: in a snapshot %t, before %v, after %v", s.Snapshot, e.Before, e.After)
 	}
 }
 
-func (f *Fold) updated(s *State, r Record, old Row, e *envelope) {
+func (f *Fold) updated(s *State, r Record, old Row, e *told) {
 	if old == nil {
 		f.fault(r, "u of a row that is not known")
 	}
 	if f.readsAll(s) || e.After == nil || e.Source.Snapshot != "false" {
-		f.fault(r, "u: in a snapshot %t, after %v", s.snapshot, e.After)
+		f.fault(r, "u: in a snapshot %t, after %v", s.Snapshot, e.After)
 	}
 	if old != nil && same(old, e.After) {
 		f.fault(r, "u that changes nothing")
@@ -206,11 +196,11 @@ func (f *Fold) updated(s *State, r Record, old Row, e *envelope) {
 
 // readsAll tells whether the stream is in a snapshot that publishes every row, as r.
 func (f *Fold) readsAll(s *State) bool {
-	return s.snapshot && (!f.Brief || s.Markers[len(s.Markers)-1].Type != "snapshot-reset")
+	return s.Snapshot && (!f.Brief || s.Markers[len(s.Markers)-1].Type != markReset)
 }
 
-func (f *Fold) read(s *State, r Record, id string, old Row, e *envelope) {
-	if !s.snapshot {
+func (f *Fold) read(s *State, r Record, id string, old Row, e *told) {
+	if !s.Snapshot {
 		f.fault(r, "r outside a snapshot")
 	}
 	if e.Before != nil || e.After == nil || e.Source.Snapshot != "true" {
@@ -222,35 +212,35 @@ func (f *Fold) read(s *State, r Record, id string, old Row, e *envelope) {
 	s.fresh[id] = true
 }
 
-func (f *Fold) deleted(s *State, r Record, old Row, e *envelope) {
+func (f *Fold) deleted(s *State, r Record, old Row, e *told) {
 	if old == nil {
 		f.fault(r, "d of a row that is not known")
 	}
 	if e.After != nil {
 		f.fault(r, "d with after")
 	}
-	if e.Source.Snapshot == "true" && !s.snapshot {
+	if e.Source.Snapshot == "true" && !s.Snapshot {
 		f.fault(r, "d with snapshot true outside a snapshot")
 	}
 	f.before(r, old, e)
 }
 
 // before must be the row as it was published last; events.before is full in these tests.
-func (f *Fold) before(r Record, old Row, e *envelope) {
+func (f *Fold) before(r Record, old Row, e *told) {
 	if old != nil && string(compactJSON(old)) != string(compactJSON(e.Before)) {
 		f.fault(r, "before is not what was published last:\n before %s\n known  %s", compactJSON(e.Before), compactJSON(old))
 	}
 }
 
 // envelope checks what every envelope says of itself.
-func (f *Fold) envelope(s *State, r Record, k Stream, id string, e *envelope) {
+func (f *Fold) envelope(s *State, r Record, k Stream, id string, e *told) {
 	src := e.Source
-	if src.Connector != f.Connector || src.DB != k.Account || src.Table != k.Kind || src.Version == "" ||
-		src.TsMs <= 0 || e.TsMs <= 0 || r.Topic != src.Name+"."+k.Kind {
+	if src.Connector != f.Connector || src.DB != k.Account || src.Table != string(k.Kind) || src.Version == "" ||
+		src.TsMs <= 0 || e.TsMs <= 0 || r.Topic != src.Name+"."+string(k.Kind) {
 		f.fault(r, "the envelope's source is wrong: %+v ts_ms %d", src, e.TsMs)
 	}
 	collection := k.Collection
-	if k.Kind == "calendars" {
+	if k.Kind == connector.Calendars {
 		collection = id
 	}
 	if src.Collection != collection {
@@ -274,7 +264,7 @@ func (f *Fold) envelope(s *State, r Record, k Stream, id string, e *envelope) {
 
 func (f *Fold) identity(r Record, k Stream, id string, a Row) {
 	field := "id"
-	if k.Kind == "calendars" {
+	if k.Kind == connector.Calendars {
 		field = "collection"
 	}
 	if a.Text("source") != k.Source || a.Text("account") != k.Account || a.Text(field) != id ||
@@ -282,9 +272,6 @@ func (f *Fold) identity(r Record, k Stream, id string, a Row) {
 		f.fault(r, "the row names itself otherwise: %s %s %s %s", a["source"], a["account"], a["collection"], a["id"])
 	}
 }
-
-// InSnapshot tells whether a begin or reset has no end yet.
-func (s *State) InSnapshot() bool { return s.snapshot }
 
 // Published tells whether the row was published in the snapshot that goes on.
 func (s *State) Published(id string) bool { return s.fresh[id] }

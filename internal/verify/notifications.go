@@ -1,8 +1,10 @@
-package oracle
+package verify
 
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // notification is a marker as <prefix>.notifications tells it.
@@ -34,10 +36,10 @@ func (f *Fold) notification(r Record) {
 		f.fault(r, "the notification and its key differ: %s", r.Value)
 	}
 	n := notification{
-		stream: Stream{k.Source, k.Account, k.Collection, k.Stream},
+		stream: Stream{Source: k.Source, Account: k.Account, Collection: k.Collection, Kind: connector.Kind(k.Stream)},
 		marker: Marker{Type: v.Type, Reason: v.Reason, Epoch: v.Epoch, Count: -1},
 	}
-	if v.Count != nil && v.Type == "snapshot-end" {
+	if v.Count != nil && v.Type == markEnd {
 		n.marker.Count = *v.Count
 	}
 	f.notified = append(f.notified, n)
