@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,8 +24,12 @@ const (
 
 // KafkaOptions says what cluster is wanted.
 type KafkaOptions struct {
-	Brokers    int               // default 1; with 3, topics are replicated 3 times with min.insync.replicas 2
-	Secure     bool              // a SASL_SSL listener besides the plain one
+	Brokers int  // default 1; with 3, topics are replicated 3 times with min.insync.replicas 2
+	Secure  bool // a SASL_SSL listener besides the plain one
+	// Clients are addresses at which clients shall find the brokers, one a broker, with a listener behind each of its own
+	// (ClientAddr): relays stand there. Brokers and tools use the plain listeners as ever. Empty: there are none.
+	Clients    []string
+	Heap       string            // of each broker, default 512m
 	Properties map[string]string // server properties, over the defaults
 }
 
@@ -38,21 +43,21 @@ type Kafka struct {
 }
 
 type broker struct {
-	plain, secure, controller int // ports
-	process                   *Process
+	plain, secure, client, controller int // ports
+	process                           *Process
 }
 
 // StartKafka starts a cluster from the artifacts in jars, with its data in dir, and returns when every broker serves.
 // The caller must Close it.
 func StartKafka(ctx context.Context, dir, jars string, o KafkaOptions) (*Kafka, error) {
 	o.Brokers = max(o.Brokers, 1)
-	ports, err := freePorts(o.Brokers * 3)
+	ports, err := freePorts(o.Brokers * 4)
 	if err != nil {
 		return nil, err
 	}
 	k := &Kafka{dir: dir, jars: jars, options: o}
 	for i := range o.Brokers {
-		k.brokers = append(k.brokers, broker{plain: ports[3*i], secure: ports[3*i+1], controller: ports[3*i+2]})
+		k.brokers = append(k.brokers, broker{plain: ports[4*i], secure: ports[4*i+1], client: ports[4*i+2], controller: ports[4*i+3]})
 	}
 	if o.Secure {
 		if k.certs, err = makeCerts(filepath.Join(dir, "tls")); err != nil {
@@ -93,7 +98,7 @@ func (k *Kafka) bootOne(ctx context.Context, i int) error {
 	if err := run(ctx, command{argv: k.formatCommand(config)}); err != nil {
 		return err
 	}
-	argv := append(k.java("-Xmx512m", "-Xms128m"), "kafka.Kafka", config)
+	argv := append(k.java("-Xmx"+cmp.Or(k.options.Heap, "512m"), "-Xms128m"), "kafka.Kafka", config)
 	p, err := startProcess(fmt.Sprintf("kafka broker %d", i), dir, command{argv: argv})
 	k.brokers[i].process = p
 	return err
@@ -136,6 +141,9 @@ func (k *Kafka) addrs(port func(broker) int) string {
 	return strings.Join(s, ",")
 }
 
+// ClientAddr is where broker i's listener behind Clients is.
+func (k *Kafka) ClientAddr(i int) string { return fmt.Sprintf("127.0.0.1:%d", k.brokers[i].client) }
+
 // CAFile is the path of the authority that signed the brokers' certificates, "" without Secure.
 func (k *Kafka) CAFile() string {
 	if k.certs == nil {
@@ -158,6 +166,9 @@ func (k *Kafka) TLS() *tls.Config {
 	pool.AddCert(k.certs.authority)
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 }
+
+// Running tells whether broker i has not ended; a paused one has not.
+func (k *Kafka) Running(i int) bool { return k.brokers[i].process.Running() }
 
 // Kill ends broker i at once (SIGKILL).
 func (k *Kafka) Kill(i int) { k.brokers[i].process.Kill() }
@@ -195,19 +206,49 @@ func (k *Kafka) Await(ctx context.Context) error {
 
 // registered asks broker i whether it sees the whole cluster.
 func (k *Kafka) registered(ctx context.Context, i int) error {
+	resp, err := k.metadata(ctx, i)
+	if err == nil && len(resp.Brokers) < len(k.brokers) {
+		err = fmt.Errorf("%d of %d brokers are registered", len(resp.Brokers), len(k.brokers))
+	}
+	return err
+}
+
+// metadata asks broker i for all that it knows.
+func (k *Kafka) metadata(ctx context.Context, i int) (*kmsg.MetadataResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", k.brokers[i].plain)), kgo.RequestRetries(0))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer cl.Close()
-	resp, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, cl)
+	return kmsg.NewPtrMetadataRequest().RequestWith(ctx, cl)
+}
+
+// AwaitInSync waits until every broker serves, and says that every partition has a leader and all its replicas.
+func (k *Kafka) AwaitInSync(ctx context.Context) error {
+	if err := k.Await(ctx); err != nil {
+		return err
+	}
+	for i := range k.brokers {
+		if err := k.brokers[i].process.await(ctx, func(ctx context.Context) error { return k.inSync(ctx, i) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Kafka) inSync(ctx context.Context, i int) error {
+	resp, err := k.metadata(ctx, i)
 	if err != nil {
 		return err
 	}
-	if len(resp.Brokers) < len(k.brokers) {
-		return fmt.Errorf("%d of %d brokers are registered", len(resp.Brokers), len(k.brokers))
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
+				return fmt.Errorf("%s/%d: leader %d, %v of the replicas %v are in sync", *t.Topic, p.Partition, p.Leader, p.ISR, p.Replicas)
+			}
+		}
 	}
 	return nil
 }

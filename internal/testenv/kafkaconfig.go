@@ -38,6 +38,11 @@ func (k *Kafka) defaults(i int) map[string]string {
 	if k.certs != nil {
 		listeners += fmt.Sprintf(",SASL_SSL://127.0.0.1:%d", k.brokers[i].secure)
 	}
+	advertised := listeners
+	if len(k.options.Clients) > 0 {
+		listeners += ",CLIENT://" + k.ClientAddr(i)
+		advertised += ",CLIENT://" + k.options.Clients[i]
+	}
 	var voters []string
 	for j, b := range k.brokers {
 		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", j+1, b.controller))
@@ -47,10 +52,10 @@ func (k *Kafka) defaults(i int) map[string]string {
 		"node.id":                                  fmt.Sprint(i + 1),
 		"controller.quorum.voters":                 strings.Join(voters, ","),
 		"listeners":                                fmt.Sprintf("%s,CONTROLLER://127.0.0.1:%d", listeners, k.brokers[i].controller),
-		"advertised.listeners":                     listeners,
+		"advertised.listeners":                     advertised,
 		"inter.broker.listener.name":               "PLAINTEXT",
 		"controller.listener.names":                "CONTROLLER",
-		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
 		"log.dirs":                                 k.brokerDir(i) + "/data",
 		"offsets.topic.replication.factor":         replicas,
 		"offsets.topic.num.partitions":             "4",
