@@ -3,15 +3,11 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,38 +16,10 @@ import (
 	"time"
 
 	"github.com/calcdc/calcdc/test/oracle"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
-// binary is the calcdc under test, built by TestMain.
-var binary string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "calcdc-e2e-")
-	if err == nil {
-		binary = filepath.Join(dir, "calcdc")
-		err = build(binary)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "building calcdc:", err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// build builds calcdc; with CALCDC_TEST_RACE, with the race detector, whose findings fail the tests by exit code.
-func build(path string) error {
-	args := []string{"build", "-o", path}
-	if os.Getenv("CALCDC_TEST_RACE") != "" {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "github.com/calcdc/calcdc/cmd/calcdc")...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
-}
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
 // pollInterval is the least that the configuration takes.
 const pollInterval = time.Second
@@ -64,8 +32,7 @@ type runner struct {
 	brokers string
 	http    string // address of the admin server
 	reader  *oracle.Reader
-	process *exec.Cmd
-	ended   chan error
+	process *rig.Process // nil: none is to run
 
 	differences func(context.Context) []string // between the fold and the source
 	polled      func() int                     // how often the source's home has been asked for
@@ -76,7 +43,7 @@ func newRunner(t testing.TB, what, brokers string, streams ...string) *runner {
 	t.Helper()
 	var id [4]byte
 	_, _ = rand.Read(id[:])
-	in := &runner{t: t, name: "e2e-" + what + "-" + hex.EncodeToString(id[:]), dir: t.TempDir(), brokers: brokers, http: freeAddr(t)}
+	in := &runner{t: t, name: "e2e-" + what + "-" + hex.EncodeToString(id[:]), dir: t.TempDir(), brokers: brokers, http: rig.FreeAddr(t)}
 	topics := []string{in.name + ".notifications"}
 	for _, kind := range streams {
 		topics = append(topics, in.topic(kind))
@@ -118,93 +85,48 @@ func (in *runner) log() string { return filepath.Join(in.dir, "calcdc.log") }
 // topic is the data topic of a kind.
 func (in *runner) topic(kind string) string { return in.name + ".work." + kind }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // start runs `calcdc run`.
 func (in *runner) start() {
 	in.t.Helper()
-	out, err := os.OpenFile(in.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	defer out.Close()
-	cmd := exec.Command(binary, "run", "--config", in.config())
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		in.t.Fatal(err)
-	}
-	in.process, in.ended = cmd, make(chan error, 1)
-	go func() { in.ended <- cmd.Wait() }()
+	in.process = rig.Start(in.t, in.config(), in.log())
 }
 
 // stop asks the process to end (SIGTERM); it must, with exit code 0.
 func (in *runner) stop() {
 	in.t.Helper()
-	in.signal(syscall.SIGTERM)
-	select {
-	case err := <-in.ended:
-		in.process = nil
-		if err != nil {
-			in.t.Errorf("calcdc ended with %v after SIGTERM\n%s", err, in.tail())
-		}
-	case <-time.After(30 * time.Second):
-		in.t.Errorf("calcdc runs 30 s after SIGTERM\n%s", in.tail())
-		in.kill()
-	}
+	in.running().Stop()
+	in.process = nil
 }
 
 // kill ends the process at once (SIGKILL).
 func (in *runner) kill() {
-	in.signal(syscall.SIGKILL)
-	<-in.ended
+	in.running().Kill()
 	in.process = nil
 }
 
-func (in *runner) signal(s syscall.Signal) {
+func (in *runner) signal(s syscall.Signal) { in.running().Signal(s) }
+
+func (in *runner) running() *rig.Process {
+	in.t.Helper()
 	if in.process == nil {
 		in.t.Fatal("calcdc does not run")
 	}
-	_ = in.process.Process.Signal(s)
+	return in.process
 }
 
-// end is the cleanup: nothing is left running, and a failed test shows the log's end.
+// end is the cleanup: a failed test shows the log's end.
 func (in *runner) end() {
-	if in.process != nil {
-		in.signal(syscall.SIGCONT)
-		in.kill()
-	}
 	if in.t.Failed() {
 		in.t.Logf("%s: end of the log\n%s", in.name, in.tail())
 	}
 }
 
-func (in *runner) tail() string {
-	b, err := os.ReadFile(in.log())
-	if err != nil {
-		return err.Error()
-	}
-	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-60):], []byte("\n")))
-}
+func (in *runner) tail() string { return rig.Tail(in.log()) }
 
 // alive fails the test where the process has ended by itself.
 func (in *runner) alive() {
 	in.t.Helper()
-	select {
-	case err := <-in.ended:
-		in.process = nil
-		in.t.Fatalf("calcdc ended by itself: %v\n%s", err, in.tail())
-	default:
-	}
+	in.running().Alive()
 }
 
 // settle waits until the fold equals what the server holds and every snapshot has ended.
@@ -302,16 +224,9 @@ func (in *runner) edit(old, now string) {
 // command runs another subcommand of calcdc to its end.
 func (in *runner) command(ctx context.Context, args ...string) (stdout string, code int) {
 	in.t.Helper()
-	cmd := exec.CommandContext(ctx, binary, append(args, "--config", in.config())...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		in.t.Fatal(err)
+	out, errs, code := rig.Command(ctx, in.t, in.config(), args...)
+	if code != 0 {
+		in.t.Logf("calcdc %s: %s", strings.Join(args, " "), errs)
 	}
-	if err != nil {
-		in.t.Logf("calcdc %s: %s", strings.Join(args, " "), errs.String())
-	}
-	return out.String(), cmd.ProcessState.ExitCode()
+	return out, code
 }

@@ -3,16 +3,15 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/oracle"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // seen is a record as a program prints it.
@@ -42,51 +41,51 @@ func TestAnotherClientSeesTheSame(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("calcdc tail ended with code %d", code)
 	}
-	consume := exec.CommandContext(t.Context(), python, "consume.py", brokers, in.topic("events"), in.topic("calendars"))
-	var errs bytes.Buffer
-	consume.Stderr = &errs
-	consumed, err := consume.Output()
+	consumed, err := rig.Consume(t.Context(), python, brokers, in.topic("events"), in.topic("calendars"))
 	if err != nil {
-		t.Fatalf("consuming: %v: %s", err, errs.String())
+		t.Fatal(err)
 	}
-	ours, theirs := records(t, printed, asJSON), records(t, string(consumed), asBase64)
+	ours, theirs := lines(t, parsed(t, printed)), lines(t, consumed)
 	if len(theirs) < 40 || !slices.Equal(ours, theirs) {
 		t.Errorf("tail printed %d records, the other client read %d; first difference:\n%s", len(ours), len(theirs), firstDifference(ours, theirs))
 	}
 }
 
-// records returns the records of lines of JSON in the order of topic, partition and offset, in one form.
-func records(t *testing.T, lines string, decode func(json.RawMessage) string) []string {
+// parsed reads lines as `calcdc tail --json` prints them.
+func parsed(t *testing.T, text string) []oracle.Record {
 	t.Helper()
-	var all []string
-	for line := range strings.Lines(lines) {
+	var all []oracle.Record
+	for line := range strings.Lines(text) {
 		var s seen
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
 			t.Fatalf("decoding %s: %v", line, err)
 		}
-		headers, err := json.Marshal(s.Headers)
-		if err != nil {
-			t.Fatal(err)
+		r := oracle.Record{Topic: s.Topic, Partition: s.Partition, Offset: s.Offset, Key: s.Key, Headers: s.Headers}
+		if string(s.Value) != "null" {
+			r.Value = s.Value
 		}
-		all = append(all, fmt.Sprintf("%s[%d]@%06d %s %s %s", s.Topic, s.Partition, s.Offset, decode(s.Key), decode(s.Value), headers))
+		all = append(all, r)
 	}
-	slices.Sort(all)
 	return all
 }
 
-// asJSON is for keys and values that stand in the line as they are; asBase64 for those that are encoded.
-func asJSON(b json.RawMessage) string { return string(b) }
-
-func asBase64(b json.RawMessage) string {
-	var s *string
-	if err := json.Unmarshal(b, &s); err != nil || s == nil {
-		return "null"
+// lines returns the records in the order of topic, partition and offset, in one form.
+func lines(t *testing.T, records []oracle.Record) []string {
+	t.Helper()
+	var all []string
+	for _, r := range records {
+		headers, err := json.Marshal(r.Headers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := "null"
+		if r.Value != nil {
+			value = string(r.Value)
+		}
+		all = append(all, fmt.Sprintf("%s[%d]@%06d %s %s %s", r.Topic, r.Partition, r.Offset, r.Key, value, headers))
 	}
-	raw, err := base64.StdEncoding.DecodeString(*s)
-	if err != nil {
-		return err.Error()
-	}
-	return string(raw)
+	slices.Sort(all)
+	return all
 }
 
 func firstDifference(a, b []string) string {

@@ -108,8 +108,7 @@ func (k *killer) killAfter(t *testing.T, reached <-chan struct{}, delay time.Dur
 	t.Helper()
 	select {
 	case <-reached:
-	case err := <-k.in.ended:
-		k.in.ended <- err
+	case <-k.in.process.Ended:
 		k.in.alive()
 	case <-time.After(20 * time.Second):
 		t.Fatal("the moment has not come")

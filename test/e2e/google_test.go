@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/calcdc/calcdc/test/cloud"
 	"github.com/calcdc/calcdc/test/history"
 	"github.com/calcdc/calcdc/test/oracle"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 const (
@@ -103,12 +103,12 @@ func TestGoogle(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("calcdc tail ended with code %d", code)
 	}
-	consumed, err := exec.CommandContext(t.Context(), python, "consume.py", brokers,
-		in.topic("events"), in.topic("calendars"), in.topic("acl"), in.topic("settings")).Output()
+	consumed, err := rig.Consume(t.Context(), python, brokers,
+		in.topic("events"), in.topic("calendars"), in.topic("acl"), in.topic("settings"))
 	if err != nil {
-		t.Fatalf("consuming: %v", err)
+		t.Fatal(err)
 	}
-	ours, theirs := records(t, printed, asJSON), records(t, string(consumed), asBase64)
+	ours, theirs := lines(t, parsed(t, printed)), lines(t, consumed)
 	if len(theirs) < 20 || !slices.Equal(ours, theirs) {
 		t.Errorf("tail printed %d records, the other client read %d; first difference:\n%s", len(ours), len(theirs), firstDifference(ours, theirs))
 	}

@@ -20,7 +20,7 @@ import (
 func TestGoogleKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	g := newGateOnKafka(t)
-	in := newGoogle(t, g.addr(), 11, googleserver.Options{PageLimit: listPage, NoGzip: true}, "", alice)
+	in := newGoogle(t, g.Addr(), 11, googleserver.Options{PageLimit: listPage, NoGzip: true}, "", alice)
 	cal := newLargeGoogle(in)
 	for range members {
 		cal.create()

@@ -50,7 +50,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	g := newGateOnKafka(t)
 	cal := newLarge(t, members)
-	in := newInstance(t, cal.dav, g.addr())
+	in := newInstance(t, cal.dav, g.Addr())
 	in.server.TrustETags = true
 	cal.proxy = in.proxy
 	m := &middle{in: in.runner, cal: cal, stream: oracle.Stream{Source: "work", Account: owner, Collection: cal.path, Kind: "events"}}
@@ -60,8 +60,8 @@ func TestKilledInTheMiddle(t *testing.T) {
 // newGateOnKafka starts a broker of the gate's own.
 func newGateOnKafka(t testing.TB) *gate {
 	g := newGate(t)
-	kafka := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + g.addr()}})
-	g.target = kafka.Addr()
+	kafka := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + g.Addr()}})
+	g.To(kafka.Addr())
 	return g
 }
 

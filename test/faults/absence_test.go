@@ -149,7 +149,7 @@ func TestSecondLook(t *testing.T) {
 	for _, u := range users {
 		verdict(t, in.stream("work", u, cal.Path(u, "work")), u, kinds[u])
 	}
-	in.run.stop()
+	in.run.Stop()
 }
 
 // rowsWhile says what is wrong with the rows of a calendar while the absence lasts.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // fewestCuts is how many it takes until the test has seen enough.
@@ -20,8 +21,8 @@ const fewestCuts = 24
 func TestCommitsOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	cut := newCutter(t, 5)
-	k := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + cut.addr()}})
-	cut.target = k.Addr()
+	k := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + cut.Addr()}})
+	cut.To(k.Addr())
 	var users []string
 	for i := range 8 {
 		users = append(users, fmt.Sprintf("user%d", i))
@@ -30,17 +31,17 @@ func TestCommitsOfUnknownOutcome(t *testing.T) {
 	for _, u := range users {
 		cal.fill(u, "work", 10)
 	}
-	in := newInstance(t, cut.addr(), "offsets: {partitions: 12}\n", upstream{name: "work", cal: cal, users: users})
+	in := newInstance(t, cut.Addr(), "offsets: {partitions: 12}\n", upstream{name: "work", cal: cal, users: users})
 	in.start()
 	in.settle()
-	cut.arm(map[int]int{endTransaction: 3, produce: 8, addPartitions: 12, initProducerID: 20})
+	cut.arm(map[int]int{rig.EndTransaction: 3, rig.Produce: 8, rig.AddPartitions: 12, rig.InitProducerID: 20})
 	rng := rand.New(rand.NewPCG(5, 5))
 	all, by := 0, ""
 	for began := time.Now(); all < fewestCuts; all, by = cut.counts() {
 		if time.Since(began) > 50*time.Second {
 			t.Fatalf("only %d cuts: %s", all, by)
 		}
-		in.run.alive()
+		in.run.Alive()
 		live(cal, users[rng.IntN(len(users))], rng)
 		time.Sleep(20 * time.Millisecond) // a steady life in the calendars
 	}
@@ -48,7 +49,7 @@ func TestCommitsOfUnknownOutcome(t *testing.T) {
 	t.Log("cuts by API key and moment:", by)
 	in.settle()
 	in.quiet()
-	in.run.stop()
+	in.run.Stop()
 }
 
 // live makes one change to a user's calendars.

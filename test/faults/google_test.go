@@ -123,7 +123,7 @@ func TestGoogleFaultAtEveryRequest(t *testing.T) {
 	c.gap(func(tr *googleTrial) bool { return !tr.request.start })
 	c.struck("while it runs", func(tr *googleTrial) bool { return !tr.request.start })
 	c.others()
-	c.in.run.stop()
+	c.in.run.Stop()
 	c.patience()
 	c.gap(func(tr *googleTrial) bool { return tr.request.start })
 	c.in.start()
@@ -139,7 +139,7 @@ func TestGoogleFaultAtEveryRequest(t *testing.T) {
 			t.Errorf("%v was reset: %+v", k, s.Markers)
 		}
 	}
-	c.in.run.stop()
+	c.in.run.Stop()
 }
 
 func newGoogleCourse(t *testing.T) *googleCourse {
@@ -251,7 +251,7 @@ func (c *googleCourse) struck(when string, which func(*googleTrial) bool) {
 		c.t.Logf("each fault is met, %s, after %v; last %s", when, time.Since(began).Round(time.Millisecond), last)
 	}()
 	eventually(c.t, 60*time.Second, "each fault is met, "+when, func() string {
-		c.in.run.alive()
+		c.in.run.Alive()
 		var spared []string
 		for _, tr := range c.trials {
 			enough := 2
@@ -337,7 +337,7 @@ func TestGoogleTokenFaults(t *testing.T) {
 		"html": {Status: http.StatusOK, Body: "<html>"}, "empty": {Status: http.StatusOK, Body: "{}"}, "hang": {Hang: true},
 		"grant": {Status: http.StatusBadRequest, Body: `{"error":"invalid_grant"}`},
 	} {
-		c.in.run.stop()
+		c.in.run.Stop()
 		var met atomic.Int64
 		c.cloud.Tokens.Fault(func(oauthserver.Kind, *http.Request) oauthserver.Fault {
 			met.Add(1)
@@ -346,7 +346,7 @@ func TestGoogleTokenFaults(t *testing.T) {
 		c.put(user, user, "one")
 		c.in.start()
 		eventually(t, 30*time.Second, name+" is met", func() string {
-			c.in.run.alive()
+			c.in.run.Alive()
 			if n := met.Load(); n < 2 && name != "hang" || n < 1 {
 				return fmt.Sprintf("%d times", n)
 			}
@@ -357,13 +357,13 @@ func TestGoogleTokenFaults(t *testing.T) {
 		}
 		c.cloud.Tokens.Fault(nil)
 		if name == "hang" {
-			c.in.run.kill()
+			c.in.run.Kill()
 			c.in.start()
 		}
 		c.in.settle()
 	}
 	c.in.quiet()
-	c.in.run.stop()
+	c.in.run.Stop()
 	if s := c.in.stream("main", user, user); len(s.Markers) != 2 || s.Ops["u"] != 8 {
 		t.Errorf("%v, markers %+v", s.Ops, s.Markers)
 	}

@@ -3,23 +3,19 @@
 package faults
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/calcdc/calcdc/test/cloud"
 	"github.com/calcdc/calcdc/test/oracle"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // settleTime is enough for a busy machine and the longest wait between two attempts.
@@ -44,7 +40,7 @@ type instance struct {
 	brokers   []string
 	upstreams []upstream
 	reader    *oracle.Reader
-	run       *process
+	run       *rig.Process
 }
 
 // newInstance writes a configuration; extra are more of its lines.
@@ -52,13 +48,13 @@ func newInstance(t testing.TB, brokers, extra string, from ...upstream) *instanc
 	t.Helper()
 	var id [4]byte
 	_, _ = rand.Read(id[:])
-	in := &instance{t: t, name: "faults-" + hex.EncodeToString(id[:]), dir: t.TempDir(), http: freeAddr(t),
+	in := &instance{t: t, name: "faults-" + hex.EncodeToString(id[:]), dir: t.TempDir(), http: rig.FreeAddr(t),
 		brokers: strings.Split(brokers, ","), upstreams: from}
 	in.write("calcdc.yaml", in.http, extra)
 	in.read()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s: end of the log\n%s", in.name, tail(in.log()))
+			t.Logf("%s: end of the log\n%s", in.name, rig.Tail(in.log()))
 		}
 	})
 	return in
@@ -118,19 +114,9 @@ func (in *instance) topic(source, kind string) string { return in.name + "." + s
 func (in *instance) config() string                   { return filepath.Join(in.dir, "calcdc.yaml") }
 func (in *instance) log() string                      { return filepath.Join(in.dir, "calcdc.log") }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func (in *instance) start() {
 	in.t.Helper()
-	in.run = spawn(in.t, in.config(), in.log())
+	in.run = rig.Start(in.t, in.config(), in.log())
 }
 
 // settle waits until the fold equals what the servers hold and every snapshot has ended.
@@ -138,7 +124,7 @@ func (in *instance) settle() {
 	in.t.Helper()
 	began := time.Now()
 	eventually(in.t, settleTime, "the topics equal the servers", func() string {
-		in.run.alive()
+		in.run.Alive()
 		return strings.Join(head(in.differences()), "\n")
 	})
 	in.sound()
@@ -156,7 +142,7 @@ func (in *instance) differences() []string {
 			continue
 		}
 		for _, user := range u.users {
-			found = append(found, oracle.Compare(in.reader.Fold, u.name, user, u.cal.listed(user))...)
+			found = append(found, oracle.Compare(in.reader.Fold, u.name, user, rig.Listed(u.cal.Server, user))...)
 		}
 	}
 	slices.Sort(found)
@@ -218,45 +204,11 @@ func mentions(t testing.TB, path string, what ...string) bool {
 	return false
 }
 
-// metrics are the lines of /metrics.
-func (in *instance) metrics() metrics {
-	in.t.Helper()
-	ctx, cancel := context.WithTimeout(in.t.Context(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+in.http+"/metrics", nil)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil // not yet
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		in.t.Fatalf("/metrics: %d %v", resp.StatusCode, err)
-	}
-	return strings.Split(string(b), "\n")
+// metrics are what the admin server says; nil: not yet.
+func (in *instance) metrics() rig.Metrics {
+	m, _ := rig.Scrape(in.t.Context(), in.http)
+	return m
 }
-
-type metrics []string
-
-// sum adds the values of a metric's series that have all the labels, each as name="value"; found counts them.
-func (m metrics) sum(name string, labels ...string) (sum float64, found int) {
-	for _, line := range m {
-		series, value, _ := strings.Cut(line, "} ")
-		if !strings.HasPrefix(series, name+"{") || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
-			continue
-		}
-		if v, err := strconv.ParseFloat(value, 64); err == nil {
-			sum, found = sum+v, found+1
-		}
-	}
-	return sum, found
-}
-
-func label(name, value string) string { return fmt.Sprintf("%s=%q", name, value) }
 
 // behind names an object whose row is not what the calendar holds, "" where all are.
 func behind(in *instance, cal *calendars, user, calendar string) string {

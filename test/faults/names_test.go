@@ -9,6 +9,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // Of two processes with one name, one ends with exit code 1 and says why; the other goes on, and nothing is lost or
@@ -23,9 +24,9 @@ func TestTwoProcessesWithOneName(t *testing.T) {
 	in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "offsets: {partitions: 5}\n", upstream{name: "work", cal: cal, users: users})
 	in.start()
 	in.settle()
-	in.write("second.yaml", freeAddr(t), "offsets: {partitions: 5}\n")
+	in.write("second.yaml", rig.FreeAddr(t), "offsets: {partitions: 5}\n")
 	first := in.run
-	second := spawn(t, filepath.Join(in.dir, "second.yaml"), filepath.Join(in.dir, "second.log"))
+	second := rig.Start(t, filepath.Join(in.dir, "second.yaml"), filepath.Join(in.dir, "second.log"))
 	ended, other := first, second
 	for began, change := time.Now(), time.NewTicker(200*time.Millisecond); ; {
 		if time.Since(began) > time.Minute {
@@ -37,14 +38,14 @@ func TestTwoProcessesWithOneName(t *testing.T) {
 		select {
 		case <-change.C:
 			continue
-		case <-first.ended:
-		case <-second.ended:
+		case <-first.Ended:
+		case <-second.Ended:
 			ended, other = second, first
 		}
 		change.Stop()
 		break
 	}
-	if code := ended.cmd.ProcessState.ExitCode(); code != 1 {
+	if code := ended.Code(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	in.run = other
@@ -53,7 +54,7 @@ func TestTwoProcessesWithOneName(t *testing.T) {
 		was = in.dir + "/second.log"
 	}
 	if !mentions(t, was, "another process with this name is running") {
-		t.Errorf("its log does not say why:\n%s", tail(was))
+		t.Errorf("its log does not say why:\n%s", rig.Tail(was))
 	}
 	for range 5 {
 		for _, u := range users {
@@ -62,5 +63,5 @@ func TestTwoProcessesWithOneName(t *testing.T) {
 		in.settle()
 	}
 	in.quiet()
-	other.stop()
+	other.Stop()
 }

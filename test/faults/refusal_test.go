@@ -14,11 +14,12 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // refused tells whether the metrics show the stream as one that cannot go on.
 func (in *instance) refused(user, path string) bool {
-	n, _ := in.metrics().sum("calcdc_stream_state", label("account", user), label("collection", path), label("state", "refused"))
+	n, _ := in.metrics().Sum("calcdc_stream_state", rig.Label("account", user), rig.Label("collection", path), rig.Label("state", "refused"))
 	return n == 1
 }
 
@@ -84,7 +85,7 @@ func TestOversizedRecord(t *testing.T) {
 		t.Errorf("%+v", s.Markers)
 	}
 	in.quiet()
-	in.run.stop()
+	in.run.Stop()
 }
 
 // A reset of one stream is asked for while calcdc runs: it comes once, and to that stream alone.
@@ -103,7 +104,7 @@ func TestResetWhileRunning(t *testing.T) {
 	cal.stir("alice", "two")
 	one := in.stream("work", "alice", cal.Path("alice", "one"))
 	eventually(t, 30*time.Second, "the reset", func() string {
-		in.run.alive()
+		in.run.Alive()
 		in.catchUp()
 		if len(one.Markers) < 4 {
 			return fmt.Sprint(one.Markers)
@@ -118,7 +119,7 @@ func TestResetWhileRunning(t *testing.T) {
 	if two := in.stream("work", "alice", cal.Path("alice", "two")); len(two.Markers) != 2 {
 		t.Errorf("%+v", two.Markers)
 	}
-	in.run.stop()
+	in.run.Stop()
 }
 
 // Where the state or the data is lost, streams are refused, visibly and with what to do; offsets reset lets them go on.
@@ -145,7 +146,7 @@ func TestLostTopics(t *testing.T) {
 			in.start()
 			in.settle()
 			if !lost.running {
-				in.run.stop()
+				in.run.Stop()
 			}
 			newOperator(t, in.brokers).delete(in.named(lost.topic))
 			cal.write("alice", "work", "0.ics")
@@ -154,7 +155,7 @@ func TestLostTopics(t *testing.T) {
 				in.start()
 			case lost.says[0] == restart:
 				in.says(in.named(lost.topic), restart)
-				in.run.stop()
+				in.run.Stop()
 				in.start()
 			}
 			eventually(t, 60*time.Second, "the stream is refused", func() string {
@@ -164,14 +165,14 @@ func TestLostTopics(t *testing.T) {
 				return ""
 			})
 			in.says(in.named(lost.says[len(lost.says)-1]), "calcdc offsets reset")
-			in.run.stop()
+			in.run.Stop()
 			out, code := command(t.Context(), t, in.config(), "offsets", "reset", "--source", "work")
 			if code != 0 {
 				t.Fatalf("exit code %d: %s", code, out)
 			}
 			in.start()
 			in.afterLoss(cal.Path("alice", "work"), lost.refused != "")
-			in.run.stop()
+			in.run.Stop()
 		})
 	}
 }
@@ -196,7 +197,7 @@ func (in *instance) afterLoss(path string, anew bool) {
 		in.read()
 	}
 	eventually(in.t, 60*time.Second, "the topics equal the server", func() string {
-		in.run.alive()
+		in.run.Alive()
 		return strings.Join(head(in.differences()), "\n")
 	})
 	if !anew {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // fault is one way in which a server fails.
@@ -142,7 +143,7 @@ func TestEveryFaultAtEveryRequest(t *testing.T) {
 	c.stir("2.ics", func(tr *trial) bool { return !tr.request.fresh })
 	c.struck("while it runs", func(tr *trial) bool { return tr.request.name != "principal" && tr.request.name != "wellknown" })
 	c.others()
-	c.in.run.stop()
+	c.in.run.Stop()
 	for _, tr := range c.trials {
 		tr.forget()
 	}
@@ -156,7 +157,7 @@ func TestEveryFaultAtEveryRequest(t *testing.T) {
 	c.in.settle()
 	c.in.quiet()
 	c.noReset()
-	c.in.run.stop()
+	c.in.run.Stop()
 }
 
 func newCourse(t *testing.T, brokers string) *course {
@@ -279,7 +280,7 @@ func (c *course) stir(also string, which func(*trial) bool) {
 func (c *course) struck(when string, which func(*trial) bool) {
 	c.t.Helper()
 	eventually(c.t, 40*time.Second, "each fault is met, "+when, func() string {
-		c.in.run.alive()
+		c.in.run.Alive()
 		var spared []string
 		for _, tr := range c.trials {
 			enough := 2
@@ -353,17 +354,17 @@ func (c *course) said() {
 	})
 }
 
-func (c *course) tells(m metrics, tr *trial) bool {
-	source, account := label("source", tr.source), label("account", tr.user)
+func (c *course) tells(m rig.Metrics, tr *trial) bool {
+	source, account := rig.Label("source", tr.source), rig.Label("account", tr.user)
 	path := tr.cal.Path(tr.user, tr.calendar)
 	subject, metered := `"stream":"`+tr.source+"/"+tr.user+"/events "+path+`"`, false
 	if tr.request.own {
 		subject = `"account":"` + tr.source + "/" + tr.user + `"`
-		up, n := m.sum("calcdc_account_up", source, account)
+		up, n := m.Sum("calcdc_account_up", source, account)
 		metered = n == 1 && up == 0
 	} else {
-		failures, _ := m.sum("calcdc_stream_failures_in_a_row", source, account, label("collection", path))
-		unread, _ := m.sum("calcdc_stream_unread_resources", source, account, label("collection", path))
+		failures, _ := m.Sum("calcdc_stream_failures_in_a_row", source, account, rig.Label("collection", path))
+		unread, _ := m.Sum("calcdc_stream_unread_resources", source, account, rig.Label("collection", path))
 		metered = failures+unread > 0
 	}
 	return metered && slices.ContainsFunc(tr.fault.says, func(text string) bool { return c.in.logged(subject, text) })

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/calcdc/calcdc/internal/davserver"
-	"github.com/calcdc/calcdc/test/oracle"
 )
 
 const password = "secret"
@@ -65,20 +64,6 @@ func (c *calendars) stir(user, calendar string) {
 	c.write(user, calendar, "0.ics")
 	c.Delete(user, calendar, "1.ics")
 	c.write(user, calendar, fmt.Sprintf("new%d.ics", c.written))
-}
-
-// listed is what a user's calendars hold, as the oracle wants it.
-func (c *calendars) listed(user string) map[string]oracle.Collection {
-	all := map[string]oracle.Collection{}
-	for _, name := range c.Calendars(user) {
-		p, _ := c.Calendar(user, name)
-		held := oracle.Collection{Name: p.DisplayName, Resources: map[string]string{}}
-		for object, body := range c.List(user, name) {
-			held.Resources[object] = string(body)
-		}
-		all[c.Path(user, name)] = held
-	}
-	return all
 }
 
 func event(uid, summary string) []byte {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // patience is how long calcdc waits for a server that says nothing.
@@ -64,7 +65,7 @@ func TestSilence(t *testing.T) {
 	cal.instead.Store(&instead)
 	in.start()
 	in.settle()
-	in.run.stop()
+	in.run.Stop()
 
 	silent.Store(true)
 	cal.fill("alice", "first", 4)
@@ -76,7 +77,7 @@ func TestSilence(t *testing.T) {
 	for time.Since(began) < patience-10*time.Second {
 		cal.stir("alice", "witness")
 		eventually(t, 20*time.Second, "what is beside the silent goes on", func() string {
-			in.run.alive()
+			in.run.Alive()
 			in.catchUp()
 			return behind(in, cal, "alice", "witness")
 		})
@@ -93,7 +94,7 @@ func TestSilence(t *testing.T) {
 			t.Errorf("%s %s: %+v", s.user, s.calendar, st.Markers)
 		}
 	}
-	in.run.stop()
+	in.run.Stop()
 }
 
 // saysSilence waits for log and metrics to tell of each.
@@ -103,10 +104,10 @@ func saysSilence(t *testing.T, in *instance, cal *calendars) {
 		m := in.metrics()
 		for _, s := range silences {
 			path := cal.Path(s.user, s.calendar)
-			failures, _ := m.sum("calcdc_stream_failures_in_a_row", label("account", s.user), label("collection", path))
+			failures, _ := m.Sum("calcdc_stream_failures_in_a_row", rig.Label("account", s.user), rig.Label("collection", path))
 			subject := `"stream":"work/` + s.user + "/events " + path + `"`
 			if s.user == "principal" || s.user == "home" {
-				up, _ := m.sum("calcdc_account_up", label("account", s.user))
+				up, _ := m.Sum("calcdc_account_up", rig.Label("account", s.user))
 				subject, failures = `"account":"work/`+s.user+`"`, 1-up
 			}
 			text := "did not answer in time"

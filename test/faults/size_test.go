@@ -13,6 +13,7 @@ import (
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
 )
 
 // What calcdc may have resident at most, in MiB.
@@ -32,7 +33,7 @@ func TestManyMembers(t *testing.T) {
 	path := cal.Path("alice", "work")
 	snapshots := func(n int) func() string {
 		return func() string {
-			in.run.alive()
+			in.run.Alive()
 			in.catchUp()
 			if s := in.stream("work", "alice", path); s == nil || len(s.Markers) < 2*n {
 				return "the snapshot has not ended"
@@ -43,18 +44,18 @@ func TestManyMembers(t *testing.T) {
 	in.start()
 	began := time.Now()
 	eventually(t, 5*time.Minute, "the snapshot", snapshots(1))
-	t.Logf("%d members after %v, at most %d MiB resident", manyMembers, time.Since(began).Round(time.Second), in.run.peak())
+	t.Logf("%d members after %v, at most %d MiB resident", manyMembers, time.Since(began).Round(time.Second), in.run.Peak())
 	cal.InvalidateTokens("alice", "work")
 	cal.stir("alice", "work")
 	eventually(t, 5*time.Minute, "the reset", snapshots(2))
 	if n := len(in.stream("work", "alice", path).Rows); n != manyMembers {
 		t.Errorf("%d rows", n)
 	}
-	t.Logf("with the reset after %v, at most %d MiB resident", time.Since(began).Round(time.Second), in.run.peak())
-	if peak := in.run.peak(); peak > manyPeak {
+	t.Logf("with the reset after %v, at most %d MiB resident", time.Since(began).Round(time.Second), in.run.Peak())
+	if peak := in.run.Peak(); peak > manyPeak {
 		t.Errorf("%d MiB resident", peak)
 	}
-	in.run.stop()
+	in.run.Stop()
 }
 
 // hostile answers never end, or are larger than anything should be. Each is written after the beginning of a
@@ -118,27 +119,27 @@ func TestHostileAnswers(t *testing.T) {
 		return behind(in, cal, "alice", "witness")
 	})
 	eventually(t, 60*time.Second, "each is refused", func() string {
-		in.run.alive()
+		in.run.Alive()
 		m := in.metrics()
 		for name, kind := range kinds {
-			failures, _ := m.sum("calcdc_stream_failures_in_a_row", label("collection", cal.Path("alice", name)))
+			failures, _ := m.Sum("calcdc_stream_failures_in_a_row", rig.Label("collection", cal.Path("alice", name)))
 			if failures < 1 || !in.logged(cal.Path("alice", name), hostile[kind].says) {
 				return kind
 			}
 		}
-		if unread, _ := m.sum("calcdc_stream_unread_resources", label("collection", cal.Path("alice", "giant"))); unread < 1 {
+		if unread, _ := m.Sum("calcdc_stream_unread_resources", rig.Label("collection", cal.Path("alice", "giant"))); unread < 1 {
 			return "giant"
 		}
 		return ""
 	})
-	t.Logf("%d MiB were sent, %d MiB resident at most", sent.Load()>>20, in.run.peak())
-	if peak := in.run.peak(); peak > hostilePeak {
+	t.Logf("%d MiB were sent, %d MiB resident at most", sent.Load()>>20, in.run.Peak())
+	if peak := in.run.Peak(); peak > hostilePeak {
 		t.Errorf("%d MiB resident", peak)
 	}
 	on.Store(false)
 	in.settle()
 	in.quiet()
-	in.run.stop()
+	in.run.Stop()
 }
 
 // flood answers with parts, the last again and again, and returns how many bytes the client took.

@@ -1,6 +1,6 @@
 """Prints every committed record of the topics as a line of JSON: what another client sees.
 
-usage: consume.py BROKERS TOPIC...   (a topic that does not exist is an error)
+usage: python -c SCRIPT BROKERS TOPIC...   (a topic that does not exist is an error)
 """
 import base64
 import json
