@@ -8,7 +8,7 @@ TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
 INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint quick test race integration integration-race fuzz bench demo
+.PHONY: help build check lint quick test race integration integration-race chaos soak fuzz bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ check: ## gofmt, vet and lint
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags integration ./...
+	$(GO) vet -tags integration,soak ./...
 	@$(MAKE) --no-print-directory lint
 
 lint: $(LINT) ## golangci-lint, built from the Go proxy
@@ -43,6 +43,14 @@ integration: ## the tests on real servers alone; RUN=pattern chooses
 
 integration-race: ## the same with the race detector in the tests and in calcdc itself
 	CALCDC_TEST_RACE=1 $(TESTSERVERS) -- $(GO) test -race -count=1 -p 1 -parallel 4 -timeout 30m -tags integration $(INTEGRATION)
+
+chaos: ## three brokers and seeded faults for MINUTES=4 with SEED=random; WORKERS=n, GAP=ms between faults
+	CALCDC_CHAOS_MINUTES=$(or $(MINUTES),4) CALCDC_CHAOS_SEED=$(or $(SEED),random) CALCDC_CHAOS_WORKERS=$(WORKERS) CALCDC_CHAOS_GAP=$(GAP) \
+	  $(TESTSERVERS) -only kafka,python -- $(GO) test -count=1 -timeout 180m -tags integration -v -run TestChaos ./test/cluster
+
+soak: ## changes and mild faults for MINUTES=60: memory, goroutines and file descriptors must not grow
+	CALCDC_SOAK_MINUTES=$(or $(MINUTES),60) CALCDC_CHAOS_SEED=$(SEED) CALCDC_CHAOS_WORKERS=$(WORKERS) \
+	  $(TESTSERVERS) -only kafka,python -- $(GO) test -count=1 -timeout 180m -tags soak -v -run TestSoak ./test/cluster
 
 fuzz: ## each fuzz target for $(FUZZTIME)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \

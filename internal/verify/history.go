@@ -14,7 +14,7 @@ type Fold struct {
 	Streams   map[Stream]*State
 	Faults    []string
 	Records   int
-	ids       map[string]Record // by calcdc.id
+	ids       map[string]string // names of the records by calcdc.id
 
 	notified []notification
 }
@@ -32,7 +32,7 @@ type State struct {
 
 // NewFold begins with no records, of CalDAV.
 func NewFold() *Fold {
-	return &Fold{Connector: "caldav", Streams: map[Stream]*State{}, ids: map[string]Record{}}
+	return &Fold{Connector: "caldav", Streams: map[Stream]*State{}, ids: map[string]string{}}
 }
 
 // Add folds one more record. Records of a partition come in order.
@@ -256,7 +256,7 @@ func (f *Fold) envelope(s *State, r Record, k Stream, id string, e *told) {
 	if first, twice := f.ids[cid]; twice || cid == "" {
 		f.fault(r, "calcdc.id %q is that of %s", cid, first)
 	}
-	f.ids[cid] = r
+	f.ids[cid] = r.String()
 	if a := e.After; a != nil {
 		f.identity(r, k, id, a)
 	}

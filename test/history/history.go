@@ -23,6 +23,8 @@ type History struct {
 	OddNames []string
 	// Once keeps a deleted collection from coming back under its path.
 	Once bool
+	// Most, where not 0, is how many resources there are at most.
+	Most int
 	// Deleted are the paths of the collections that were deleted, also where they came back.
 	Deleted map[string]bool
 
@@ -84,7 +86,7 @@ func (h *History) step(ctx context.Context) error {
 		return h.DeleteCollection(ctx, h.pick(h.Collections()))
 	case p < 9:
 		return h.Rename(ctx, h.pick(h.Collections()))
-	case p < 45:
+	case p < 45 && (h.Most == 0 || h.Resources() < h.Most):
 		return h.Create(ctx, h.pick(h.Collections()))
 	case p < 85:
 		return h.Change(ctx, h.pick(h.Collections()))

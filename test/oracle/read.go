@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -79,6 +80,20 @@ func (r *Reader) readTo(ctx context.Context, ends map[string]map[int32]int64) er
 		fetches.EachRecord(r.add)
 	}
 	return nil
+}
+
+// Follow reads what is committed as it comes, until ctx ends. What a client says is lost is a fault.
+func (r *Reader) Follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := r.client.PollFetches(ctx)
+		fetches.EachError(func(topic string, p int32, err error) {
+			var lost *kgo.ErrDataLoss
+			if errors.As(err, &lost) {
+				r.Fold.Faults = append(r.Fold.Faults, fmt.Sprintf("%s[%d]: %v", topic, p, err))
+			}
+		})
+		fetches.EachRecord(r.add)
+	}
 }
 
 // Arrivals waits until records have come to the log n times since the last CatchUp, committed or not, or ctx ends.

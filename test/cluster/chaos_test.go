@@ -1,0 +1,113 @@
+//go:build integration || soak
+
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/rig"
+)
+
+// What a run is like where nothing else is asked for.
+const (
+	usualSeed    = 1
+	usualWorkers = 1
+	usualPhase   = 35 * time.Second
+	usualPhases  = 2
+	usualGap     = 4500 // milliseconds
+)
+
+// number is a variable of the environment, usual where it is not set.
+func number(t testing.TB, name string, usual uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(name)
+	switch text {
+	case "":
+		return usual
+	case "random":
+		return uint64(rand.Uint32())
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// Whatever befalls workers, brokers and connections, at every quiet moment and at the end the topics equal the calendars, no
+// change was published twice, and epochs and markers are in order. CALCDC_CHAOS_SEED (a number, or random), CALCDC_CHAOS_MINUTES,
+// CALCDC_CHAOS_WORKERS and CALCDC_CHAOS_GAP (milliseconds between faults) ask for other runs.
+func TestChaos(t *testing.T) {
+	seed := number(t, "CALCDC_CHAOS_SEED", usualSeed)
+	phases, length := usualPhases, usualPhase
+	if minutes := number(t, "CALCDC_CHAOS_MINUTES", 0); minutes > 0 {
+		phases, length = int(minutes), 50*time.Second
+	}
+	gap := time.Duration(number(t, "CALCDC_CHAOS_GAP", usualGap)) * time.Millisecond
+	c := newCluster(t, seed, int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), 400)
+	c.run(seed, phases, length, newPlanner(seed, len(c.workers), gap, everyKind()))
+	c.sameToAnother()
+}
+
+// run goes through phases, from the start of the workers to their end.
+func (c *cluster) run(seed uint64, phases int, length time.Duration, plans *planner) {
+	c.t.Helper()
+	ctx, stop := context.WithCancel(c.t.Context())
+	var sampling sync.WaitGroup
+	sampling.Go(func() { c.sampler.run(ctx) })
+	defer sampling.Wait()
+	defer stop()
+	c.start()
+	c.phase(time.Second, nil)
+	c.witness.forget() // how long the start took
+	for range phases {
+		c.phase(length, plans.phase(length))
+	}
+	c.stop()
+	c.t.Log(c.report(seed))
+}
+
+// report sums a run up.
+func (c *cluster) report(seed uint64) string {
+	cuts := 0
+	for _, l := range c.lines {
+		cuts += l.cuts
+	}
+	return fmt.Sprintf("seed %d, %d workers, %.0f s: %d faults, %d requests of transactions cut, %d transactions (%d failed), %d records, %d resets, "+
+		"%d starts in vain\nquiet moments equal after %.1f\n%s", seed, len(c.workers), time.Since(c.began).Seconds(), c.witness.carrieds, cuts,
+		c.sampler.sum("transactions"), c.sampler.sum("failed"), c.reader.Fold.Records, c.sampler.sum("resets"), c.early.Load(),
+		seconds(c.quiets), c.witness.table())
+}
+
+func seconds(all []time.Duration) []float64 {
+	var out []float64
+	for _, d := range all {
+		out = append(out, d.Seconds())
+	}
+	return out
+}
+
+// sameToAnother has another client (librdkafka's) read all from the beginning: it sees what the oracle saw while brokers came and went.
+func (c *cluster) sameToAnother() {
+	c.t.Helper()
+	records, err := rig.Consume(c.t.Context(), testenv.Env(c.t, testenv.EnvPython), c.kafka.Addr(), c.topics()...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	theirs := map[string]*digest{}
+	for _, r := range records {
+		add(theirs, r)
+	}
+	if len(records) != c.reader.Fold.Records || !reflect.DeepEqual(theirs, c.witness.digests) {
+		c.t.Errorf("another client read %d records, the oracle %d, or they differ", len(records), c.reader.Fold.Records)
+	}
+}

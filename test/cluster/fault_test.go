@@ -1,0 +1,175 @@
+//go:build integration || soak
+
+package cluster
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/calcdc/calcdc/test/rig"
+)
+
+// line is what clients have between them and a broker.
+type line struct {
+	*rig.Relay
+
+	mu   sync.Mutex
+	rng  *rand.Rand
+	odds map[int]int // by API key: one in so many of calcdc's requests is cut; nil: none
+	cuts int
+}
+
+func newLine(t testing.TB, seed uint64) *line {
+	l := &line{rng: rand.New(rand.NewPCG(seed, 0x11fe))}
+	l.Relay = rig.NewRelay(t, l.judge)
+	return l
+}
+
+func (l *line) judge(q rig.Request) rig.Fate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	odds := l.odds[q.Key]
+	if !q.Ours || odds == 0 || l.rng.IntN(odds) > 0 {
+		return rig.Fate{}
+	}
+	l.cuts++
+	return rig.Fate{At: []rig.Moment{rig.Before, rig.Within, rig.After, rig.After}[l.rng.IntN(4)]}
+}
+
+func (l *line) arm(odds map[int]int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.odds = odds
+}
+
+// carry lets a fault come and go.
+func (c *cluster) carry(f fault) {
+	c.note("%s", f)
+	began := time.Now()
+	switch f.kind {
+	case workerKill, workerStop, workerPause:
+		c.worker(f)
+	case brokerKill, brokerStop, brokerPause:
+		c.broker(f)
+	case deposed:
+		c.depose(f)
+	case rolling:
+		c.roll()
+	case leaders:
+		c.moveLeaders(uint64(f.at))
+	default:
+		c.disturb(f)
+	}
+	c.witness.carried(f, began)
+}
+
+func (c *cluster) worker(f fault) {
+	w := c.workers[f.target]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch f.kind {
+	case workerPause:
+		run := w.run
+		run.Signal(syscall.SIGSTOP)
+		c.last(f)
+		run.Signal(syscall.SIGCONT)
+		return
+	case workerStop:
+		w.stop()
+	default:
+		w.kill()
+	}
+	c.last(f)
+	w.start()
+}
+
+// last waits for as long as the fault lasts.
+func (c *cluster) last(f fault) { wait(c.t.Context(), f.lasts) }
+
+func (c *cluster) broker(f fault) {
+	c.nodes[f.target].Lock()
+	defer c.nodes[f.target].Unlock()
+	switch f.kind {
+	case brokerPause:
+		c.kafka.Pause(f.target)
+		c.last(f)
+		c.kafka.Resume(f.target)
+		return
+	case brokerStop:
+		c.kafka.Stop(f.target)
+	default:
+		c.kafka.Kill(f.target)
+	}
+	c.last(f)
+	c.again(f.target)
+}
+
+// again starts a broker that has ended.
+func (c *cluster) again(i int) {
+	if err := c.kafka.Start(i); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// depose lets a broker hang until others lead in its place. It wakes up with its old log and beliefs at the very moment
+// when all workers begin anew and load their state.
+func (c *cluster) depose(f fault) {
+	c.nodes[f.target].Lock()
+	defer c.nodes[f.target].Unlock()
+	for _, w := range c.workers {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+	}
+	c.kafka.Pause(f.target)
+	c.last(f)
+	for _, w := range c.workers {
+		w.kill()
+		w.start()
+	}
+	early := time.Duration(f.at.Nanoseconds() % int64(600*time.Millisecond)) // of the start of a process, which takes as long
+	wait(c.t.Context(), early)
+	c.kafka.Resume(f.target)
+}
+
+// roll restarts the brokers one by one, as an upgrade does.
+func (c *cluster) roll() {
+	for i := range brokers {
+		c.nodes[i].Lock()
+		c.kafka.Stop(i)
+		c.again(i)
+		c.nodes[i].Unlock()
+		if err := c.kafka.AwaitInSync(c.t.Context()); err != nil {
+			c.note("restarting one by one: broker %d: %v", i, err)
+		}
+	}
+}
+
+// disturb spoils the connections with a broker.
+func (c *cluster) disturb(f fault) {
+	l := c.lines[f.target]
+	bad := map[kind]rig.Line{
+		lineCut: {Cut: true}, lineDeaf: {HoldRequests: true}, lineMute: {HoldAnswers: true},
+		lineSlow: {Delay: 20*time.Millisecond + f.lasts/40}, // up to 270 ms
+	}
+	switch f.kind {
+	case lineCuts:
+		l.arm(map[int]int{rig.EndTransaction: 3, rig.Produce: 8, rig.AddPartitions: 8, rig.InitProducerID: 6})
+	case lineSlow:
+		for _, each := range c.lines {
+			each.Set(bad[lineSlow])
+		}
+	default:
+		l.Set(bad[f.kind])
+	}
+	wait(context.WithoutCancel(c.t.Context()), f.lasts)
+	l.arm(nil)
+	for _, each := range c.lines {
+		if each == l || f.kind == lineSlow {
+			each.Set(rig.Line{})
+		}
+	}
+}

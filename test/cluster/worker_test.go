@@ -1,0 +1,100 @@
+//go:build integration || soak
+
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/calcdc/calcdc/test/rig"
+)
+
+// worker is one calcdc, which something like systemd keeps running.
+type worker struct {
+	c                 *cluster
+	name, config, log string
+	http              string // address of the admin server
+
+	mu      sync.Mutex // held by what befalls it
+	run     *rig.Process
+	planned atomic.Pointer[rig.Process] // the process that is to end
+}
+
+// newWorker writes the worker's configuration.
+func (c *cluster) newWorker(n int) *worker {
+	c.t.Helper()
+	dir := c.t.TempDir()
+	w := &worker{c: c, name: fmt.Sprintf("worker %d", n), config: filepath.Join(dir, "calcdc.yaml"),
+		log: filepath.Join(dir, "calcdc.log"), http: rig.FreeAddr(c.t)}
+	if err := os.WriteFile(w.config, []byte(c.configuration(w.http)), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return w
+}
+
+// start runs calcdc, and again where it ends in vain because Kafka could not be had yet. To end later is a failure. mu is held.
+func (w *worker) start() {
+	from := size(w.log)
+	run := rig.Start(w.c.t, w.config, w.log)
+	w.run = run
+	w.c.watching.Go(func() {
+		<-run.Ended
+		if w.planned.Load() == run {
+			return
+		}
+		if text := w.since(from); strings.Contains(text, ": started:") {
+			w.c.t.Errorf("%s ended by itself with code %d:\n%s", w.name, run.Code(), rig.Tail(w.log))
+		}
+		w.c.early.Add(1)
+		time.Sleep(500 * time.Millisecond) // as a supervisor would
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.run == run && w.planned.Load() != run {
+			w.start()
+		}
+	})
+}
+
+// pid is that of its process.
+func (w *worker) pid() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.run.Pid()
+}
+
+// kill ends it at once. mu is held.
+func (w *worker) kill() {
+	w.planned.Store(w.run)
+	w.run.Kill()
+}
+
+// stop ends it in order. mu is held.
+func (w *worker) stop() {
+	w.planned.Store(w.run)
+	select {
+	case <-w.run.Ended: // while Kafka could not be had
+	default:
+		w.run.Stop()
+	}
+}
+
+func (w *worker) since(from int64) string {
+	b, err := os.ReadFile(w.log)
+	if err != nil || int64(len(b)) < from {
+		return ""
+	}
+	return string(b[from:])
+}
+
+func size(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
