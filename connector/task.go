@@ -50,10 +50,8 @@ func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
 	if cp.Stream.Kind == Calendars {
 		t.home = &home{departed: func(string) bool { return false }}
 	}
-	for id, r := range cp.Index.Resources() {
-		if r.Unknown {
-			t.unread[id] = struct{}{}
-		}
+	for _, id := range cp.Index.Unread() {
+		t.unread[id] = struct{}{}
 	}
 	t.status = Status{Stream: cp.Stream, Condition: Starting, Unread: len(t.unread)}
 	if cp.State != nil {
