@@ -23,14 +23,18 @@ type davAccount struct {
 
 // openCalDAV makes the accounts; nothing is sent yet.
 func openCalDAV(c *config.Config, s *config.Source, log hclog.Logger) (*upstream, error) {
+	service, err := caldav.Open(caldav.Config{
+		Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
+		Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
+		CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: userAgent(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up %s: %w", s.Name, err)
+	}
 	u := &upstream{Source: s, connector: connectorOf(s), passes: davPasses}
 	var faults []error
 	for _, a := range s.CalDAV.Accounts {
-		account, err := caldav.New(caldav.Config{
-			Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
-			Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
-			CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: userAgent(),
-		}, caldav.Credentials{Name: a.Name, Username: a.Username, Password: a.Password.Reveal(), Token: a.Token.Reveal()},
+		account, err := service.Account(caldav.Credentials{Name: a.Name, Username: a.Username, Password: a.Password.Reveal(), Token: a.Token.Reveal()},
 			log.Named("caldav").With("account", s.Name+"/"+a.Name))
 		if err != nil {
 			faults = append(faults, fmt.Errorf("setting up %s/%s: %w", s.Name, a.Name, err))

@@ -49,27 +49,55 @@ type tokenFault struct {
 
 var _ connector.Account = (*Account)(nil)
 
-// New returns the account of cred on the service of cfg. It sends nothing yet.
-func New(cfg Config, cred Credentials, log hclog.Logger) (*Account, error) {
+// Service is one CalDAV service. Its accounts share its connections.
+type Service struct {
+	cfg   Config
+	base  *url.URL
+	plain *http.Client
+}
+
+// Open returns the service of cfg. It sends nothing yet.
+func Open(cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	base, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parsing url: %w", err)
+	}
+	if base.Path == "" {
+		base.Path = "/"
+	}
+	plain, err := newHTTP(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, base: base, plain: plain}, nil
+}
+
+// New returns the account of cred on the service of cfg alone. It sends nothing yet.
+func New(cfg Config, cred Credentials, log hclog.Logger) (*Account, error) {
+	s, err := Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s.Account(cred, log)
+}
+
+// Account returns the account of cred. It sends nothing yet.
+func (s *Service) Account(cred Credentials, log hclog.Logger) (*Account, error) {
 	if err := cred.Validate(); err != nil {
 		return nil, err
 	}
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	c, err := newClient(cfg, cred)
-	if err != nil {
-		return nil, err
-	}
 	name := cred.Name
 	if name == "" {
 		name = cred.Username
 	}
-	return &Account{cfg: cfg, name: name, client: c, log: log.With("source", cfg.Source, "account", name),
+	return &Account{cfg: s.cfg, name: name, client: newClient(s, cred), log: log.With("source", s.cfg.Source, "account", name),
 		places: map[string]place{}, noSync: map[string]bool{}, failures: map[string]tokenFault{}}, nil
 }
 
@@ -175,5 +203,5 @@ func (a *Account) unread(ctx context.Context, ans *answer, err error) error {
 	return ans.failure(err)
 }
 
-// CloseIdleConnections closes what is kept open for later requests.
+// CloseIdleConnections closes what is kept open for later requests to the service.
 func (a *Account) CloseIdleConnections() { a.client.plain.CloseIdleConnections() }

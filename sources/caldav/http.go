@@ -23,6 +23,8 @@ const (
 	maxRedirects = 5
 	maxAnswer    = 32 << 30 // bytes of one answer, after decompression
 	maxErrorBody = 16 << 10 // read of an answer that is an error
+
+	idlePerRequest = 4 // connections kept for later for each request that an account may have in flight: several are busy at once
 )
 
 // client sends requests for one account: it follows redirects itself, keeps method and body, and gives the
@@ -39,41 +41,41 @@ type client struct {
 	selves   *semaphore.Weighted // requests about a collection itself, which others wait for while they hold one of the above
 }
 
-func newClient(cfg Config, cred Credentials) (*client, error) {
-	base, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, fmt.Errorf("parsing url: %w", err)
-	}
-	if base.Path == "" {
-		base.Path = "/"
-	}
+// newHTTP is what the accounts of a service send their requests with: a connection of its own for each of a thousand accounts
+// would take 50 MB.
+func newHTTP(cfg Config) (*http.Client, error) {
 	conf, err := cfg.tls()
 	if err != nil {
 		return nil, err
 	}
-	plain := &http.Client{
+	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: min(cfg.Timeout, 30*time.Second)}).DialContext,
 			TLSClientConfig:       conf,
 			TLSHandshakeTimeout:   min(cfg.Timeout, 30*time.Second),
 			ResponseHeaderTimeout: cfg.Timeout,
-			MaxIdleConnsPerHost:   2 * cfg.Concurrency,
+			MaxIdleConnsPerHost:   idlePerRequest * cfg.Concurrency,
 			IdleConnTimeout:       90 * time.Second,
 			ForceAttemptHTTP2:     true,
+			HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}, // one connection for all
 			ReadBufferSize:        32 << 10,
 
 			MaxResponseHeaderBytes: 256 << 10,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return &client{
-		base: base, plain: plain, trusted: authorised(plain, cred), agent: cfg.UserAgent, timeout: cfg.Timeout,
-		redact:   newRedactor(cred),
-		fetches:  semaphore.NewWeighted(int64(cfg.Concurrency)),
-		listings: semaphore.NewWeighted(int64(cfg.Concurrency)),
-		selves:   semaphore.NewWeighted(int64(cfg.Concurrency)),
 	}, nil
+}
+
+func newClient(s *Service, cred Credentials) *client {
+	n := int64(s.cfg.Concurrency)
+	return &client{
+		base: s.base, plain: s.plain, trusted: authorised(s.plain, cred), agent: s.cfg.UserAgent, timeout: s.cfg.Timeout,
+		redact:   newRedactor(cred),
+		fetches:  semaphore.NewWeighted(n),
+		listings: semaphore.NewWeighted(n),
+		selves:   semaphore.NewWeighted(n),
+	}
 }
 
 // authorised adds the account's credentials to every request.
