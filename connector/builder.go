@@ -109,10 +109,11 @@ func (b *builder) empty() bool {
 		b.state.Phase == b.p.state.Phase && b.state.Compares == b.p.state.Compares
 }
 
-// transaction completes what was gathered.
+// transaction completes what was gathered. Its state is a copy: it is kept for as long as the stream is followed.
 func (b *builder) transaction() Transaction {
 	if !b.empty() {
-		b.tx.State = &b.state
+		state := b.state
+		b.tx.State = &state
 	}
 	return b.tx
 }
