@@ -90,7 +90,7 @@ func (h *household) poll(ctx context.Context) error {
 		return fmt.Errorf("connecting to %s/%s: %w", h.source.Name, h.account.Name(), err)
 	}
 	if h.source.follows(Settings) {
-		h.follower(ctx, h.stream("", Settings)).show(Hint{}, h.account.ConfigHash(Settings))
+		h.rouse(ctx, h.stream("", Settings), func(f *follower) { f.show(Hint{}, h.account.ConfigHash(Settings)) })
 	}
 	h.calendars.configHash = h.account.ConfigHash(Calendars)
 	if err := h.calendars.pass(ctx); err != nil {
@@ -136,9 +136,9 @@ func (h *household) show(ctx context.Context, res Resource) {
 		switch {
 		case !h.source.follows(k):
 		case slices.Contains(has, k):
-			h.follower(ctx, s).show(res.Hint, h.account.ConfigHash(k))
+			h.rouse(ctx, s, func(f *follower) { f.show(res.Hint, h.account.ConfigHash(k)) })
 		case h.known(s):
-			h.follower(ctx, s).vanish()
+			h.rouse(ctx, s, (*follower).vanish)
 		}
 	}
 }
@@ -152,15 +152,15 @@ func (h *household) known(s Stream) bool {
 	return cp != nil && cp.State != nil && cp.State.Phase != RemovedAll
 }
 
-// follower is the stream's; it starts running when it is first asked for.
-func (h *household) follower(ctx context.Context, s Stream) *follower {
+// rouse tells the stream's follower something, and has it look for what there is to do.
+func (h *household) rouse(ctx context.Context, s Stream, tell func(*follower)) {
 	f, ok := h.followers[s]
 	if !ok {
 		f = newFollower(newTask(h.owner, h.source, h.account, h.owner.ledger.Open(s)), h.own, h.owner.c.slots[h.source.Name])
 		h.followers[s] = f
-		h.wg.Go(func() { f.run(ctx) })
 	}
-	return f
+	tell(f)
+	f.rouse(ctx, &h.wg)
 }
 
 // unlisted are the collections that are known, by their row or by the store alone, and not listed by the home.
@@ -219,7 +219,7 @@ func (h *household) vanish(ctx context.Context, id string) {
 	h.leaving[id] = true
 	for _, k := range perCollection {
 		if s := h.stream(id, k); h.source.follows(k) && h.known(s) {
-			h.follower(ctx, s).vanish()
+			h.rouse(ctx, s, (*follower).vanish)
 		}
 	}
 }

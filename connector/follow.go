@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// follower runs the passes of one collection's stream, whenever its account says that there is something to see.
+// follower runs the passes of one collection's stream, whenever its account says that there is something to see. In between it is
+// no goroutine: most of ten thousand streams have nothing to do.
 type follower struct {
 	*task
 	wake  chan struct{}
@@ -15,6 +16,7 @@ type follower struct {
 	slots slots // of the source
 
 	mu      sync.Mutex
+	running bool
 	want    Hint
 	hash    string // of the account's configuration
 	listed  bool   // the home lists it
@@ -30,20 +32,18 @@ func newFollower(t *task, own, shared slots) *follower {
 	return &follower{task: t, wake: make(chan struct{}, 1), own: own, slots: shared}
 }
 
-// show tells what the home says of the collection, and wakes the follower where that calls for a pass.
+// show tells what the home says of the collection.
 func (f *follower) show(h Hint, configHash string) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.want, f.hash, f.listed, f.gone, f.emptied = h, configHash, true, false, false
-	f.mu.Unlock()
-	f.rouse()
 }
 
 // vanish tells that the collection is known to be gone.
 func (f *follower) vanish() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.listed, f.gone, f.looked = false, true, false
-	f.mu.Unlock()
-	f.rouse()
 }
 
 // miss tells that the home no longer lists the collection: until more is known, nothing is asked of it.
@@ -59,19 +59,34 @@ func (f *follower) isEmptied() bool {
 	return f.emptied
 }
 
-func (f *follower) rouse() {
+// rouse has the follower look for something to do. It runs as one of wg until it has found nothing more.
+func (f *follower) rouse(ctx context.Context, wg *sync.WaitGroup) {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.running {
+		f.running = true
+		wg.Go(func() { f.run(ctx) })
+	}
 }
 
-// run follows the stream until ctx ends. A failed pass is tried again with backoff for as long as it takes
+// rest ends the follower's run, unless it has been roused again.
+func (f *follower) rest() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running = len(f.wake) > 0
+	return !f.running
+}
+
+// run does what there is to do. A failed pass is tried again with backoff for as long as it takes
 // (Invariant 8); a failed commit is the owner's matter.
 func (f *follower) run(ctx context.Context) {
 	retry := newBackOff(500*time.Millisecond, time.Minute)
 	var at time.Time // not before: a pass has failed
-	for {
+	for !at.IsZero() || !f.rest() {
 		if !f.wait(ctx, at) {
 			return
 		}
