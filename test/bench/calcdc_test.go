@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 type instance struct {
 	name string
 	log  string
+	http string // address of the admin server; "": there is none
 	cmd  *exec.Cmd
 }
 
@@ -53,17 +55,33 @@ func topics(name string) []string {
 // startCalcdc runs calcdc as its defaults are, but for what the benchmark names.
 func startCalcdc(b *testing.B, s upstream, poll time.Duration) *instance {
 	b.Helper()
-	in := &instance{name: newName(s.source(), "calcdc")}
+	return start(b, s, poll, "")
+}
+
+// startServing does the same with the admin server.
+func startServing(b *testing.B, s upstream, poll time.Duration) *instance {
+	b.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ln.Close()
+	return start(b, s, poll, ln.Addr().String())
+}
+
+func start(b *testing.B, s upstream, poll time.Duration, admin string) *instance {
+	b.Helper()
+	in := &instance{name: newName(s.source(), "calcdc"), http: admin}
 	dir := b.TempDir()
 	in.log = filepath.Join(dir, "calcdc.log")
 	config := fmt.Sprintf(`name: %[1]s
 kafka: {brokers: [%[2]s]}
-http: {listen: ""}
+http: {listen: %[6]q}
 sources:
   - name: %[4]s
     poll_interval: %[3]s
     %[5]s
-`, in.name, brokers(b), poll, s.source(), s.config())
+`, in.name, brokers(b), poll, s.source(), s.config(), admin)
 	path := filepath.Join(dir, "calcdc.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
@@ -122,11 +140,22 @@ func (in *instance) cpu(b *testing.B) time.Duration {
 // peak is the most memory that the process has had at once, in bytes: VmHWM.
 func (in *instance) peak(b *testing.B) int64 {
 	b.Helper()
+	return in.memory(b, "VmHWM:")
+}
+
+// resident is the memory that it has, in bytes: VmRSS.
+func (in *instance) resident(b *testing.B) int64 {
+	b.Helper()
+	return in.memory(b, "VmRSS:")
+}
+
+func (in *instance) memory(b *testing.B, name string) int64 {
+	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", in.cmd.Process.Pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, rest, _ := bytes.Cut(text, []byte("VmHWM:"))
+	_, rest, _ := bytes.Cut(text, []byte(name))
 	fields := strings.Fields(string(rest))
 	kb, err := strconv.ParseInt(fields[0], 10, 64)
 	if err != nil {

@@ -28,6 +28,8 @@ var tasks = map[string]func() error{
 	"server": serverTask,
 	"google": googleTask,
 	"raw":    func() error { return floorTask(rawFloor) },
+	"pace":   paceTask,
+	"write":  func() error { return floorTask(writeFloor) },
 	"txn":    func() error { return floorTask(transactionalFloor) },
 }
 

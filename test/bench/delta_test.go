@@ -69,7 +69,7 @@ type latency struct {
 
 func (l latency) ms() float64 { return float64(l.ns) / 1e6 }
 
-// settle waits until a poll has ended that found nothing.
+// settle waits until polls of every account have found nothing.
 func (in *instance) settle(b *testing.B, s *server) {
 	b.Helper()
 	deadline := time.Now().Add(patience)
@@ -79,7 +79,7 @@ func (in *instance) settle(b *testing.B, s *server) {
 		if now.Requests[davserver.Sync] != was.Requests[davserver.Sync] {
 			was, home = now, now.Requests[davserver.Home]
 		}
-		if now.Requests[davserver.Home] >= home+2 {
+		if now.Requests[davserver.Home] >= home+2*len(s.options.users()) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -30,6 +30,8 @@ type floorOptions struct {
 	Events  int
 	Cut     bool   // search the answers for the server's marks instead of reading XML or JSON
 	Token   string // of a Google server: its bearer token; "": it is a CalDAV server
+
+	PerTransaction int // records; of writeFloor
 }
 
 // download reads the first calendar of the server: what it is given is called with the bodies as they come, perhaps from
@@ -46,7 +48,7 @@ type floorResult struct {
 	Began, Ended int64
 	Bodies       int
 	Transactions int
-	CPU          int64 // ns on a processor, of the whole process
+	CPU          int64 // ns on a processor, of the whole process where the floor does not say otherwise
 }
 
 func (r floorResult) took() time.Duration { return time.Duration(r.Ended - r.Began) }
@@ -135,7 +137,9 @@ func floorTask(run func(floorOptions) (floorResult, error)) error {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 		return err
 	}
-	r.CPU = used.Utime.Nano() + used.Stime.Nano()
+	if r.CPU == 0 {
+		r.CPU = used.Utime.Nano() + used.Stime.Nano()
+	}
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
@@ -223,6 +227,14 @@ func transactionalFloor(o floorOptions) (floorResult, error) {
 }
 
 func loadRecords(o floorOptions) ([]*kgo.Record, error) {
+	all, err := readRecords(o)
+	if err != nil {
+		return nil, err
+	}
+	return kgoRecords(o.Name, all), nil
+}
+
+func readRecords(o floorOptions) ([]record, error) {
 	f, err := os.Open(o.Records)
 	if err != nil {
 		return nil, err
@@ -235,7 +247,7 @@ func loadRecords(o floorOptions) ([]*kgo.Record, error) {
 	if len(all) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return kgoRecords(o.Name, all), nil
+	return all, nil
 }
 
 // transact writes records in one transaction.

@@ -20,6 +20,9 @@ import (
 // patience is how long anything may take.
 const patience = 3 * time.Minute
 
+// internalPartitions is how many <name>-state and <name>-offsets have.
+const internalPartitions = 16
+
 func brokers(b *testing.B) string {
 	b.Helper()
 	return testenv.Env(b, testenv.EnvKafka)
@@ -46,7 +49,7 @@ func makeTopics(b *testing.B, cl *kgo.Client, name string) {
 		t.Topic, t.NumPartitions, t.ReplicationFactor = topic, 6, 1
 		settings := map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "604800000", "max.message.bytes": "8388608"}
 		if strings.HasSuffix(topic, "-state") || strings.HasSuffix(topic, "-offsets") {
-			t.NumPartitions = 16
+			t.NumPartitions = internalPartitions
 			settings = map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "segment.bytes": "67108864", "max.message.bytes": "8388608"}
 		}
 		for k, v := range settings {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,10 +24,20 @@ const (
 	password = "secret"
 )
 
-// serverOptions say what a calendar server holds: each calendar the same number of events.
+// serverOptions say what a calendar server holds: each of its users the same calendars, each calendar the same number of events.
 type serverOptions struct {
+	Users             int // 0: one
 	Calendars, Events int
 	InlineData        bool
+}
+
+// users are their names.
+func (o serverOptions) users() []string {
+	names := []string{user}
+	for i := 1; i < o.Users; i++ {
+		names = append(names, fmt.Sprintf("user%d", i))
+	}
+	return names
 }
 
 // account of what a server saw. Times are ns since 1970.
@@ -40,14 +51,19 @@ type account struct {
 // server is a calendar server in a process of its own.
 type server struct {
 	*child
-	URL  string // its DAV root
-	Edit string // where serverTask's handler listens
+	options serverOptions
+	URL     string // its DAV root
+	Edit    string // where serverTask's handler listens
 }
 
 func (s *server) source() string { return "dav" }
 
 func (s *server) config() string {
-	return fmt.Sprintf("caldav: {url: %q, accounts: [{username: %s, password: %s}]}", s.URL, user, password)
+	var accounts []string
+	for _, name := range s.options.users() {
+		accounts = append(accounts, fmt.Sprintf("{username: %s, password: %s}", name, password))
+	}
+	return fmt.Sprintf("caldav: {url: %q, accounts: [%s]}", s.URL, strings.Join(accounts, ", "))
 }
 
 func (s *server) begin(b *testing.B) { s.account(b, true) }
@@ -56,7 +72,7 @@ func (s *server) first(b *testing.B) int64 { return s.account(b, false).FirstSyn
 
 func startServer(b *testing.B, o serverOptions) *server {
 	b.Helper()
-	s := &server{child: spawn(b, "server", o)}
+	s := &server{child: spawn(b, "server", o), options: o}
 	s.answer(b, s)
 	b.Cleanup(func() { s.end(b) })
 	return s
@@ -99,12 +115,16 @@ func ask(b *testing.B, url string, to any) {
 
 // served is the server's side.
 type served struct {
-	dav    *davserver.Server
-	events int
-	mu     sync.Mutex
-	first  int64
-	body   int64
-	edits  int
+	dav      *davserver.Server
+	options  serverOptions
+	users    []string
+	events   int
+	mu       sync.Mutex
+	first    int64
+	body     int64
+	edits    int
+	driven   int
+	answered map[int]int64 // ns since 1970 at the end of the first answer with it, by a change's serial number
 }
 
 func serverTask() error {
@@ -113,12 +133,18 @@ func serverTask() error {
 	if err := stdin.Decode(&o); err != nil {
 		return err
 	}
-	s := &served{events: o.Events, dav: davserver.New(davserver.Options{Users: map[string]string{user: password}, InlineData: o.InlineData})}
-	for c := range o.Calendars {
-		name := fmt.Sprintf("c%d", c)
-		s.dav.MakeCalendar(user, name, name)
-		for i := range o.Events {
-			s.dav.Put(user, name, davserver.SampleName(1, i), davserver.SampleEvent(1, i))
+	passwords := map[string]string{}
+	for _, name := range o.users() {
+		passwords[name] = password
+	}
+	s := &served{options: o, users: o.users(), events: o.Events, answered: map[int]int64{}, dav: davserver.New(davserver.Options{Users: passwords, InlineData: o.InlineData})}
+	for _, owner := range o.users() {
+		for c := range o.Calendars {
+			name := fmt.Sprintf("c%d", c)
+			s.dav.MakeCalendar(owner, name, name)
+			for i := range o.Events {
+				s.dav.Put(owner, name, davserver.SampleName(1, i), davserver.SampleEvent(1, i))
+			}
 		}
 	}
 	s.dav.Fault(func(k davserver.Kind, _ *http.Request) davserver.Fault {
@@ -132,6 +158,8 @@ func serverTask() error {
 	control := http.NewServeMux()
 	control.HandleFunc("/account", s.serveAccount)
 	control.HandleFunc("/change", s.serveChange)
+	control.HandleFunc("/drive", s.serveDrive)
+	control.HandleFunc("/answered", s.serveAnswered)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	edit, err1 := listen(ctx, control)
@@ -159,13 +187,20 @@ func listen(ctx context.Context, h http.Handler) (url string, err error) {
 }
 
 func (s *served) serveDAV(w http.ResponseWriter, r *http.Request) {
-	s.dav.ServeHTTP(w, r)
 	if r.Method != "REPORT" {
+		s.dav.ServeHTTP(w, r)
 		return
 	}
+	out := &serials{ResponseWriter: w}
+	s.dav.ServeHTTP(out, r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.body = time.Now().UnixNano()
+	for _, n := range out.found {
+		if _, again := s.answered[n]; !again {
+			s.answered[n] = s.body
+		}
+	}
 }
 
 func (s *served) serveAccount(w http.ResponseWriter, r *http.Request) {
