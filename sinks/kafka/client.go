@@ -122,11 +122,25 @@ func (c *Client) roundTrip(ctx context.Context, timeout time.Duration, req kafka
 	c.mu.Lock()
 	t := c.transport
 	c.mu.Unlock()
+	return c.send(ctx, t, req)
+}
+
+func (c *Client) send(ctx context.Context, t *kafkago.Transport, req kafkago.Request) (kafkago.Response, error) {
 	res, err := t.RoundTrip(ctx, c.addr, req)
+	c.sweep(t)
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the connection's deadline is ctx's, and may strike a moment before ctx ends
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	return res, err
+}
+
+// sweep closes what a request has connected anew on a transport that was let go between its choice and its use.
+func (c *Client) sweep(t *kafkago.Transport) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t != c.transport || c.ctx.Err() != nil {
+		t.CloseIdleConnections()
+	}
 }
 
 // ask sends one request and returns its answer as R.

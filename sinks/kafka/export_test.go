@@ -3,8 +3,18 @@ package kafka
 import (
 	"context"
 
+	"github.com/segmentio/kafka-go/protocol/metadata"
+
 	"github.com/calcdc/calcdc/connector"
 )
+
+// LateRequest sends a request on a transport that was let go after it had been chosen for it.
+func LateRequest(ctx context.Context, c *Client, newTopic string) error {
+	t := c.transport
+	c.know(newTopic)
+	_, err := c.send(ctx, t, &metadata.Request{TopicNames: []string{}})
+	return err
+}
 
 // Waiting is how many calls of Commit wait for their transaction.
 func (p *Producer) Waiting() int {
