@@ -25,6 +25,11 @@ var ErrOutcomeUnknown = errors.New("whether the transaction was committed is unk
 // ErrNoTopic says that a topic is not there.
 var ErrNoTopic = errors.New("topic does not exist")
 
+// Missing tells whether err says that a topic, or a partition of it, is not there.
+func Missing(err error) bool {
+	return errors.Is(err, ErrNoTopic) || errors.Is(err, kafkago.UnknownTopicOrPartition)
+}
+
 // fenced are the codes that say that another producer has taken the transactional id, or that the broker has
 // aborted the transaction in our stead (transaction.timeout).
 func fenced(err error) bool {
@@ -96,7 +101,7 @@ func hintOf(err error) string {
 	case errors.Is(err, kafkago.TopicAuthorizationFailed):
 		return "the user lacks a permission on the topic: calcdc check names it"
 	case errors.Is(err, kafkago.UnknownTopicOrPartition):
-		return "the topic was deleted, or is not there yet: when calcdc is started it creates it, and says which streams have lost something with it"
+		return "the topic was deleted, or is not there yet: calcdc makes it anew, and says which streams have lost something with it"
 	case errors.Is(err, kafkago.InvalidTransactionTimeout):
 		return "the broker's transaction.max.timeout.ms is below calcdc's 30 s: raise it"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):

@@ -98,7 +98,7 @@ func (r *reader) fetch(ctx context.Context) (*fetched, error) {
 // outOfRange finds out what lies behind that answer, and whether it may pass: a leader that was deposed without knowing has an
 // end before our position.
 func (r *reader) outOfRange(ctx context.Context) (passes bool, err error) {
-	start, err := r.c.start(ctx, r.p.topic, r.p.id)
+	start, err := r.c.Start(ctx, r.p.topic, r.p.id)
 	if err != nil {
 		return true, err
 	}

@@ -161,8 +161,8 @@ func (c *Client) End(ctx context.Context, topic string, part int32) (int64, erro
 	return c.bound(ctx, topic, part, -1)
 }
 
-// start is the first offset that the partition still holds.
-func (c *Client) start(ctx context.Context, topic string, part int32) (int64, error) {
+// Start is the first offset that the partition still holds.
+func (c *Client) Start(ctx context.Context, topic string, part int32) (int64, error) {
 	return c.bound(ctx, topic, part, -2)
 }
 

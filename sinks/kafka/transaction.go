@@ -22,6 +22,7 @@ type transaction struct {
 	limits map[string]int // max.message.bytes of each topic
 	chunks map[partition][]*chunk
 	parts  []partition // in order of first use
+	undo   bool        // what it holds is written and aborted: of Mark
 }
 
 // transact runs one transaction of all that calls hold. An error of type *connector.TooLargeError comes after the transaction was
@@ -29,12 +30,16 @@ type transaction struct {
 func (p *Producer) transact(ctx context.Context, calls []*call) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitDeadline) // Invariant 10
 	defer cancel()
-	t := &transaction{p: p, calls: calls, chunks: map[partition][]*chunk{}}
+	return p.try(ctx, &transaction{p: p, calls: calls, chunks: map[partition][]*chunk{}})
+}
+
+// try runs a transaction and tells the hook.
+func (p *Producer) try(ctx context.Context, t *transaction) error {
 	began := time.Now()
 	err := t.run(ctx)
 	if hook := p.c.cfg.OnTransaction; hook != nil {
 		records, size := 0, 0
-		for _, k := range calls {
+		for _, k := range t.calls {
 			records, size = records+len(k.recs), size+k.bytes
 		}
 		hook(records, size, time.Since(began), err)
@@ -58,7 +63,7 @@ func (t *transaction) run(ctx context.Context) error {
 	if err != nil && !errors.As(err, &large) {
 		return unknown(fmt.Errorf("producing: %w", err))
 	}
-	if end := t.end(ctx, err == nil); end != nil {
+	if end := t.end(ctx, err == nil && !t.undo); end != nil {
 		return unknown(fmt.Errorf("ending the transaction: %w", end))
 	}
 	t.advance()
