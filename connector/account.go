@@ -92,6 +92,9 @@ func (h *household) poll(ctx context.Context) error {
 	if h.source.follows(Settings) {
 		h.rouse(ctx, h.stream("", Settings), func(f *follower) { f.show(Hint{}, h.account.ConfigHash(Settings)) })
 	}
+	if err := h.calendars.mend(ctx); err != nil {
+		return err
+	}
 	h.calendars.configHash = h.account.ConfigHash(Calendars)
 	if err := h.calendars.pass(ctx); err != nil {
 		h.goOn(ctx, err)
@@ -149,7 +152,7 @@ func (h *household) known(s Stream) bool {
 		return true
 	}
 	cp := h.owner.loaded[s]
-	return cp != nil && cp.State != nil && cp.State.Phase != RemovedAll
+	return cp != nil && (cp.Lost != nil || cp.State != nil && cp.State.Phase != RemovedAll)
 }
 
 // rouse tells the stream's follower something, and has it look for what there is to do.

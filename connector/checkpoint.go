@@ -64,6 +64,7 @@ type StreamState struct {
 	Compares   int64  `json:"compares"`            // full comparisons by schedule so far
 	Reason     string `json:"reason"`              // of the last snapshot
 	Due        string `json:"due,omitempty"`       // reason of the reset that is to follow, where it is not that somebody asked
+	Mending    string `json:"mending,omitempty"`   // the same while what is known is being put together again: not to be gone on with
 	Connector  string `json:"connector,omitempty"` // that published it last: "caldav", "google"
 }
 
@@ -85,10 +86,8 @@ type Index interface {
 	Row(id string) (Hash, bool)
 	// Body returns the row's JSON as last published, nil where it was not kept.
 	Body(id string) ([]byte, error)
-	// Resources runs over all in the order of their ids. What is committed meanwhile may be shown or not.
+	// Resources runs over all in no particular order; it must not be held over a Commit.
 	Resources() iter.Seq2[string, ResourceState]
-	// Unread are the ids, sorted, of the resources whose version is unknown.
-	Unread() []string
 	// Children are the ids, sorted, of the resources whose Parent is the given one.
 	Children(parent string) []string
 }
@@ -99,9 +98,13 @@ type Checkpoint struct {
 	Offset *Offset      // nil: none, or forgotten
 	State  *StreamState // nil: never seen
 	Index  Index        // never nil
-	// Refused, where set, says why the stream cannot go on and what to do: its state is missing or short, or its
-	// data topic is.
+	// Lost, where set, says what is missing: the stream's state, or part of it, or what its data topic held. Ledger.Mend
+	// comes before anything else.
+	Lost error
+	// Refused, where set, says why the stream cannot go on and what to do.
 	Refused error
+	// Caveat is what a mended stream cannot promise; "" where there is nothing.
+	Caveat string
 }
 
 // Header is a Kafka record header.
@@ -160,11 +163,19 @@ type Ledger interface {
 	// process. An owner that has nothing to commit would not notice otherwise. False is no proof (Invariant 4).
 	Overtaken(ctx context.Context) (bool, error)
 
+	// Mend puts together again what is known of a stream of which something is lost, as far as the data topic still holds it, and
+	// commits it: its next pass is a reset, in an epoch above every one known, for the reason State.Due. A Mend that is cut short
+	// begins again. ErrDoubt: Load again.
+	Mend(ctx context.Context, s Stream) (*Checkpoint, error)
+
 	// Commit makes the transactions, in order, visible whole or not at all, with others that are ready at the same
 	// time; all are of one stream. It is not cancelled by ctx once it has begun (Invariant 10). After a *RefusedError nothing was sent and
 	// the ledger goes on. After any other error the outcome is unknown: Load again. ErrFenced: another owner has begun.
 	Commit(ctx context.Context, txs []Transaction) error
 }
+
+// ErrDoubt says that what is committed is unknown until the next Load.
+var ErrDoubt = errors.New("what is committed is unknown")
 
 // ErrFenced says that another process has become the owner of the partition.
 var ErrFenced = errors.New("fenced: another process has taken this partition")

@@ -99,7 +99,10 @@ func (f *follower) run(ctx context.Context) {
 		if time.Now().Before(at) {
 			continue
 		}
-		err := f.inSlot(ctx, !at.IsZero(), work)
+		err := f.mend(ctx) // outside of the slots: it keeps no source busy
+		if err == nil {
+			err = f.inSlot(ctx, !at.IsZero(), work)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -225,5 +228,5 @@ func (f *follower) inSlot(ctx context.Context, failing bool, work func(context.C
 func outcomeUnknown(err error) bool {
 	var commit *commitError
 	var refused *RefusedError
-	return errors.As(err, &commit) && !errors.As(err, &refused)
+	return errors.Is(err, ErrDoubt) || errors.As(err, &commit) && !errors.As(err, &refused)
 }

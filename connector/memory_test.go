@@ -22,7 +22,10 @@ type memLedger struct {
 	loads   int
 	slow    atomic.Int64 // how long a commit takes
 
-	overtaken bool // until the next Load
+	overtaken bool              // until the next Load
+	lost      map[Stream]string // reasons, until Mend
+	mend      func(Stream) error
+	mends     int
 }
 
 type memStream struct {
@@ -53,7 +56,7 @@ func (l *memLedger) Load(context.Context) (map[Stream]*Checkpoint, error) {
 	l.loads++
 	l.overtaken = false
 	for s, m := range l.streams {
-		if m.state != nil || m.offset != nil {
+		if m.state != nil || m.offset != nil || l.lost[s] != "" {
 			names = append(names, s)
 		}
 	}
@@ -69,6 +72,12 @@ func (l *memLedger) Open(s Stream) *Checkpoint {
 	defer l.mu.Unlock()
 	m := l.stream(s)
 	cp := &Checkpoint{Stream: s, Index: m}
+	if reason := l.lost[s]; reason != "" {
+		cp.Lost = errors.New(reason)
+		if reason == StateLost { // its record is missing
+			return cp
+		}
+	}
 	if m.offset != nil {
 		o := *m.offset
 		cp.Offset = &o
@@ -78,6 +87,30 @@ func (l *memLedger) Open(s Stream) *Checkpoint {
 		cp.State = &st
 	}
 	return cp
+}
+
+// Mend leaves everything known, and a reset due.
+func (l *memLedger) Mend(_ context.Context, s Stream) (*Checkpoint, error) {
+	l.mu.Lock()
+	l.mends++
+	mend := l.mend
+	l.mu.Unlock()
+	if mend != nil {
+		if err := mend(s); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	if reason := l.lost[s]; reason != "" {
+		m := l.streams[s]
+		m.state.Due, m.offset = reason, nil
+		if m.state.Phase == Snapshot {
+			m.state.Phase = Streaming
+		}
+		delete(l.lost, s)
+	}
+	l.mu.Unlock()
+	return l.Open(s), nil
 }
 
 func (l *memLedger) Overtaken(context.Context) (bool, error) {
@@ -176,26 +209,7 @@ func (m *memStream) Resources() iter.Seq2[string, ResourceState] {
 	m.mu.RLock()
 	all := maps.Clone(m.resources)
 	m.mu.RUnlock()
-	return func(yield func(string, ResourceState) bool) {
-		for _, id := range slices.Sorted(maps.Keys(all)) {
-			if !yield(id, all[id]) {
-				return
-			}
-		}
-	}
-}
-
-func (m *memStream) Unread() []string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	var ids []string
-	for id, r := range m.resources {
-		if r.Unknown {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
+	return maps.All(all)
 }
 
 func (m *memStream) Children(parent string) []string {

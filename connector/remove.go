@@ -1,12 +1,15 @@
 package connector
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // remove empties a stream whose collection is gone: its first transaction forgets the offset, so that a removal cut
 // short goes on; then a d for each row. There is no marker. A stream that is empty already is left alone.
 func (t *task) remove(ctx context.Context) error {
-	if t.cp.Refused != nil {
-		return t.cp.Refused
+	if err := t.held(); err != nil {
+		return err
 	}
 	if t.cp.State == nil || t.cp.State.Phase == RemovedAll {
 		return nil
@@ -25,18 +28,16 @@ func (p *pass) empty(ctx context.Context) error {
 	if p.state.Phase != Removing || p.prior != nil {
 		b.tx.Forget, b.state.Phase = true, Removing
 	}
-	all := func(yield func(id string) bool) {
-		for id := range p.cp.Index.Resources() {
-			if !yield(id) {
-				return
-			}
-		}
+	var all []string
+	for id := range p.cp.Index.Resources() {
+		all = append(all, id)
 	}
-	b, n, err := p.erase(ctx, b, all)
+	slices.Sort(all)
+	b, err := p.erase(ctx, b, all)
 	if err != nil {
 		return err
 	}
-	if n > 0 { // the end has a transaction of its own
+	if len(all) > 0 { // the end has a transaction of its own
 		if err := p.submit(ctx, b); err != nil {
 			return err
 		}
@@ -59,14 +60,22 @@ func (c *Connector) Retire(ctx context.Context, ledger Ledger, streams ...Stream
 		if cp.State != nil && cp.State.Connector != "" {
 			source.Connector = cp.State.Connector
 		}
-		if err := newTask(o, source, nil, cp).remove(ctx); err != nil {
+		t := newTask(o, source, nil, cp)
+		if err := t.mend(ctx); err != nil {
+			return err
+		}
+		if err := t.remove(ctx); err != nil {
 			return err
 		}
 		if s.Kind != Events {
 			continue
 		}
 		home := Stream{Source: s.Source, Account: s.Account, Kind: Calendars}
-		if err := newTask(o, source, nil, ledger.Open(home)).drop(ctx, s.Collection); err != nil {
+		calendars := newTask(o, source, nil, ledger.Open(home))
+		if err := calendars.mend(ctx); err != nil {
+			return err
+		}
+		if err := calendars.drop(ctx, s.Collection); err != nil {
 			return err
 		}
 	}
@@ -75,8 +84,8 @@ func (c *Connector) Retire(ctx context.Context, ledger Ledger, streams ...Stream
 
 // drop deletes one resource's rows.
 func (t *task) drop(ctx context.Context, id string) error {
-	if t.cp.Refused != nil || t.cp.State == nil {
-		return t.cp.Refused
+	if err := t.held(); err != nil || t.cp.State == nil {
+		return err
 	}
 	p := &pass{task: t, state: *t.cp.State, prior: t.cp.Offset}
 	b := p.begin()

@@ -1,5 +1,7 @@
 package connector
 
+import "bytes"
+
 // RowVersion counts changes of the rows' form between releases.
 const RowVersion = 1
 
@@ -160,4 +162,36 @@ type Setting struct {
 func (s *Setting) Row() Row {
 	b := appendJSON(nil, s)
 	return Row{ID: s.ID, JSON: b, Hash: HashOf(b)}
+}
+
+// KeptRow is the row of a kind that JSON, as it was published, stands for.
+func KeptRow(k Kind, id string, json []byte) Row {
+	row := Row{ID: id, JSON: json, Hash: HashOf(json)}
+	if k != Events {
+		return row
+	}
+	// What comes before the etag is ours: no key in it, however deep, is the same.
+	head, rest, _ := bytes.Cut(json, []byte(`,"etag":`))
+	tail := bytes.IndexByte(rest, ',')
+	if len(rest) > 0 && rest[0] == '"' {
+		tail = 1 + closingQuote(rest[1:]) + 1
+	}
+	if tail <= 0 || tail >= len(rest) {
+		return row
+	}
+	row.Hash = HashOf(head, rest[tail+1:])
+	return row
+}
+
+// closingQuote is where a JSON string ends, of which b is the rest.
+func closingQuote(b []byte) int {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return len(b)
 }

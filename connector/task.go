@@ -1,8 +1,10 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -50,15 +52,42 @@ func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
 	if cp.Stream.Kind == Calendars {
 		t.home = &home{departed: func(string) bool { return false }}
 	}
-	for _, id := range cp.Index.Unread() {
-		t.unread[id] = struct{}{}
-	}
-	t.status = Status{Stream: cp.Stream, Condition: Starting, Unread: len(t.unread)}
-	if cp.State != nil {
-		t.status.Epoch, t.status.Rows, t.partition = cp.State.Epoch, cp.State.Rows, cp.State.Partition
-	}
+	t.status = Status{Stream: cp.Stream, Condition: Starting}
+	t.know()
 	return t
 }
+
+// know takes over what the checkpoint says.
+func (t *task) know() {
+	clear(t.unread)
+	for id, r := range t.cp.Index.Resources() {
+		if r.Unknown {
+			t.unread[id] = struct{}{}
+		}
+	}
+	t.status.Unread, t.status.Note = len(t.unread), t.cp.Caveat
+	if state := t.cp.State; state != nil {
+		t.status.Epoch, t.status.Rows, t.partition = state.Epoch, state.Rows, state.Partition
+	}
+}
+
+// mend has put together again what is lost of the stream. (Rules of the pass: index lost.)
+func (t *task) mend(ctx context.Context) error {
+	if t.cp.Lost == nil {
+		return nil
+	}
+	t.log.Warn("something is lost of a stream: it is mended and read anew", "stream", t.cp.Stream.String(), "error", t.cp.Lost)
+	cp, err := t.owner.ledger.Mend(ctx, t.cp.Stream)
+	if err != nil {
+		return fmt.Errorf("mending %s: %w", t.cp.Stream, err)
+	}
+	t.cp = cp
+	t.update(func(*Status) { t.know() })
+	return nil
+}
+
+// held is why the stream cannot go on as it is, nil where it can.
+func (t *task) held() error { return cmp.Or(t.cp.Refused, t.cp.Lost) }
 
 // place finds the partitions of a stream that is to begin. A stream that has its partition keeps it for life.
 func (t *task) place(ctx context.Context) error {

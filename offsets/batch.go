@@ -25,7 +25,7 @@ type batch struct {
 	kinds   []kind
 	streams []connector.Stream // of each record
 	scratch []byte
-	fresh   bool // the data topics count as empty: of Reset
+	lengths map[connector.Stream]int64 // of data partitions, where not what the fold knows: of Reset and Mend
 }
 
 // grow makes room for what txs come to.
@@ -101,8 +101,8 @@ func (b *batch) addRows(tx *connector.Transaction) {
 // addState writes a stream's record. Its DataEnd is ours: the length that the data partition is known to have had
 // before this commit. It is short of the commit's own records, whose offsets are not known yet, so it can only be too small.
 func (b *batch) addState(s connector.Stream, state connector.StreamState) error {
-	state.DataEnd = 0
-	if !b.fresh {
+	var found bool
+	if state.DataEnd, found = b.lengths[s]; !found {
 		state.DataEnd = b.l.fold.dataEnd(s)
 	}
 	value, err := encodeState(state)
@@ -126,8 +126,9 @@ func (b *batch) addOffset(tx *connector.Transaction) {
 	b.internal(offsetRecord, tx.Stream, offsetKey(b.l.cfg.Name, tx.Stream), value)
 }
 
-// raiseDataEnds learns from the offsets of the records in the streams' data topics how long those are.
-func (b *batch) raiseDataEnds(offsets []int64) {
+// raiseDataEnds learns from the offsets of the records in the streams' data topics how long those are. One that stands where
+// another has stood says that the topic was deleted and made anew, or cut.
+func (b *batch) raiseDataEnds(offsets []int64) error {
 	b.l.fold.mu.Lock()
 	defer b.l.fold.mu.Unlock()
 	for i := range b.records {
@@ -135,10 +136,16 @@ func (b *batch) raiseDataEnds(offsets []int64) {
 			continue
 		}
 		rec, st := &b.records[i], b.l.fold.stream(b.streams[i])
-		if st.state != nil && rec.Partition == st.state.Partition && rec.Topic == b.l.cfg.DataTopic(b.streams[i]) {
-			st.dataEnd = max(st.dataEnd, offsets[i]+1)
+		if st.state == nil || rec.Partition != st.state.Partition || rec.Topic != b.l.cfg.DataTopic(b.streams[i]) {
+			continue
 		}
+		if offsets[i] < st.dataEnd {
+			return fmt.Errorf("a record of %s was written at offset %d of %s partition %d, which was %d long: the topic was deleted and made anew, or cut",
+				b.streams[i], offsets[i], rec.Topic, rec.Partition, st.dataEnd)
+		}
+		st.dataEnd = offsets[i] + 1
 	}
+	return nil
 }
 
 // refusal says which stream's record is too large, and which setting lets it pass.

@@ -182,11 +182,31 @@ func (p *fakeProducer) Commit(_ context.Context, recs []connector.Record) ([]int
 	return p.k.append(recs), nil
 }
 
+// Mark leaves nothing but the offsets that it has taken.
+func (p *fakeProducer) Mark(_ context.Context, recs []connector.Record) ([]int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.k.mu.Lock()
+	defer p.k.mu.Unlock()
+	if p.broken || p.epoch != p.k.epoch {
+		p.broken = true
+		return nil, fmt.Errorf("producing: %w", connector.ErrFenced)
+	}
+	offsets := make([]int64, len(recs))
+	for i, r := range recs {
+		part := p.k.part(r.Topic, r.Partition)
+		offsets[i] = part.next
+		part.next += 2
+	}
+	return offsets, nil
+}
+
 func dataTopic(s connector.Stream) string { return "cal." + s.Source + "." + string(s.Kind) }
 
 func testConfig() Config {
 	return Config{Name: "team", DataTopic: dataTopic, Missing: func(err error) bool { return errors.Is(err, errMissing) },
-		Partitions: func(context.Context, string) (int32, error) { return 6, nil }}
+		Partitions: func(context.Context, string) (int32, error) { return 6, nil }, Notifications: "cal.notifications",
+		Resource: func(_ connector.Stream, _, id string, _ []byte) (string, string) { return "/" + id + ".ics", "" }}
 }
 
 // newTestLedger is a ledger on k, not loaded yet.

@@ -36,6 +36,7 @@ type stream struct {
 	dataEnd int64    // the stream's data partition is known to be at least this long
 	strays  [][]byte // keys of its offset in other bytes than offsetKey's, to be emptied with the next offset
 	refused error    // as found by the last Load
+	caveat  string   // of the last Mend
 }
 
 // fold is what the committed records of one partition come to. Records of the two topics may be added at the same time.

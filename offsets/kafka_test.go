@@ -128,7 +128,7 @@ func TestDataTopicMissing(t *testing.T) {
 	}
 	renamed := offsets.Config{Name: "team", Partition: 1, DataTopic: func(connector.Stream) string { return "gone" },
 		Missing: func(err error) bool { return errors.Is(err, kafkago.UnknownTopicOrPartition) }}
-	if cp := load(t, offsets.NewLedger(renamed, client.NewProducer("team-1"), client, hclog.NewNullLogger())); cp.Refused == nil {
-		t.Error("not refused")
+	if cp := load(t, offsets.NewLedger(renamed, client.NewProducer("team-1"), client, hclog.NewNullLogger())); cp.Lost == nil {
+		t.Error("nothing is missing")
 	}
 }

@@ -23,6 +23,9 @@ type Producer interface {
 	// a *connector.TooLargeError nothing was sent. After any other error the outcome is unknown, and every Commit fails
 	// until Fence has succeeded: offsets that are returned later must not be beyond a transaction in doubt.
 	Commit(ctx context.Context, recs []connector.Record) (offsets []int64, err error)
+	// Mark tells how long the partitions of recs are, one record each, by writing these so that nobody reads them. Errors are as
+	// Commit's.
+	Mark(ctx context.Context, recs []connector.Record) (offsets []int64, err error)
 }
 
 // Reader reads what was committed.
@@ -41,8 +44,19 @@ type Config struct {
 	DataTopic func(connector.Stream) string
 	// Missing tells whether an error of Reader.End says that the topic does not exist. Nil: none does.
 	Missing func(error) bool
-	// Partitions is how many partitions a data topic has. Only Reset needs it, for streams whose record is lost.
+
+	// Ensure makes both topics where they are missing; nil: somebody else does.
+	Ensure func(context.Context) error
+
+	// What follows is needed by Mend alone.
+
+	Notifications string // the topic
+	// Partitions is how many partitions a topic has, which is created where it is missing.
 	Partitions func(ctx context.Context, topic string) (int32, error)
+	// Start is the first offset that a partition still holds; nil: 0.
+	Start func(ctx context.Context, topic string, partition int32) (int64, error)
+	// Resource names the resource that a row belongs to, and the one that this goes with; row is nil where it was not kept.
+	Resource func(s connector.Stream, source, id string, row []byte) (resource, parent string)
 }
 
 // Topic is the topic of the offsets of the connector name.
@@ -59,7 +73,8 @@ type Ledger struct {
 	log  hclog.Logger
 	fold *fold
 
-	commits sync.RWMutex // held shared by Commit, exclusively by Load
+	commits sync.RWMutex  // held shared by Commit, exclusively by Load
+	mending chan struct{} // held by Mend
 
 	mu      sync.Mutex
 	doubt   error    // why nothing may be committed until Load
@@ -73,7 +88,7 @@ var errNotLoaded = errors.New("the ledger must be loaded first")
 
 // NewLedger makes a ledger; Load makes it the owner of its partition. p's transactional id is <name>-<partition>.
 func NewLedger(cfg Config, p Producer, r Reader, log hclog.Logger) *Ledger {
-	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, true), doubt: errNotLoaded}
+	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, true), doubt: errNotLoaded, mending: make(chan struct{}, 1)}
 }
 
 // Load implements connector.Ledger. A *RecordError says that a topic holds a record that cannot be decoded.
@@ -89,10 +104,14 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 		{Topic: StateTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("committing the barrier of partition %d: %w", l.cfg.Partition, err)
+		return nil, fmt.Errorf("committing the barrier of partition %d: %w", l.cfg.Partition, l.ensure(ctx, err))
 	}
 	if len(ends) != 2 {
 		return nil, fmt.Errorf("committing the barrier of partition %d: %d offsets for 2 records", l.cfg.Partition, len(ends))
+	}
+	if ends[0] < l.offsets.next || ends[1] < l.state.next {
+		l.log.Warn("a topic was deleted and made anew: reading both from their beginning", "offsets", Topic(l.cfg.Name), "state", StateTopic(l.cfg.Name))
+		l.fold, l.offsets, l.state = newFold(l.cfg.Name, true), position{}, position{}
 	}
 	if err := l.catchUp(ctx, ends[0], ends[1]); err != nil {
 		return nil, err
@@ -106,6 +125,14 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 	l.mu.Unlock()
 	l.log.Debug("loaded", "streams", len(all), "offsets", ends[0], "state", ends[1])
 	return all, nil
+}
+
+// ensure makes the topics anew where err says that one is missing: the next Load finds what is lost with it.
+func (l *Ledger) ensure(ctx context.Context, err error) error {
+	if l.cfg.Ensure == nil || l.cfg.Missing == nil || !l.cfg.Missing(err) {
+		return err
+	}
+	return errors.Join(err, l.cfg.Ensure(ctx))
 }
 
 // catchUp folds both topics up to their barriers.
@@ -161,7 +188,12 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 
 // checkpoint copies what the fold holds; the index is the one that goes on. The caller holds the fold's mu.
 func (st *stream) checkpoint(s connector.Stream) *connector.Checkpoint {
-	cp := &connector.Checkpoint{Stream: s, Index: st.index, Refused: st.refused}
+	cp := &connector.Checkpoint{Stream: s, Index: st.index, Caveat: st.caveat}
+	if lost := new(RefusalError); errors.As(st.refused, &lost) && lost.Due != "" {
+		cp.Lost = st.refused
+	} else {
+		cp.Refused = st.refused
+	}
 	if st.offset != nil {
 		o := *st.offset
 		cp.Offset = &o
@@ -209,10 +241,15 @@ func (l *Ledger) commit(ctx context.Context, b *batch) error {
 	case errors.As(err, &large):
 		return b.refusal(large)
 	}
-	l.mu.Lock()
-	l.doubt = fmt.Errorf("%w: an earlier commit failed: %w", errNotLoaded, err)
-	l.mu.Unlock()
+	l.fail(err)
 	return fmt.Errorf("committing to partition %d: %w", l.cfg.Partition, err)
+}
+
+// fail lets nothing be committed until Load.
+func (l *Ledger) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = fmt.Errorf("%w: an earlier commit failed: %w", errNotLoaded, err)
 }
 
 // apply folds records that have become visible, as Load would: what is in memory is what another process reads.
@@ -235,7 +272,9 @@ func (l *Ledger) apply(b *batch, offsets []int64) error {
 			return fmt.Errorf("reading what was just written, key %s: %w", show(rec.Key), err)
 		}
 	}
-	b.raiseDataEnds(offsets)
+	if err := b.raiseDataEnds(offsets); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.doubt == nil { // else what is in doubt may lie before it

@@ -60,24 +60,25 @@ type RefusalError struct {
 
 func (e *RefusalError) Error() string { return e.Stream.String() + ": " + e.Reason + ": " + e.Hint }
 
-const resetHint = "see that nothing but compaction deletes from the topic, then run calcdc offsets reset for this stream: it is read " +
-	"anew in the next epoch, but what was lost and is no longer on the server stays in the topic without a delete"
+const stateHint = "what is known is put together again from the data topic, and the stream is read anew in the next epoch"
 
 // refuse tells whether the stream's state is whole, as far as the fold alone shows it. (Rules of the pass: index lost.)
 func (st *stream) refuse(s connector.Stream) error {
 	resources, rows := st.index.counts()
 	switch {
 	case st.state == nil && st.offset != nil:
-		return &RefusalError{s, "its offset is there, but its record in the state is missing", resetHint, connector.StateLost}
+		return &RefusalError{s, "its offset is there, but its record in the state is missing", stateHint, connector.StateLost}
 	case st.state == nil:
-		return &RefusalError{s, fmt.Sprintf("%d resources and %d rows are there, but its record in the state is missing", resources, rows), resetHint, connector.StateLost}
+		return &RefusalError{s, fmt.Sprintf("%d resources and %d rows are there, but its record in the state is missing", resources, rows), stateHint, connector.StateLost}
 	case st.state.KeyFormat != keyFormat:
 		return &RefusalError{s, fmt.Sprintf("its keys are of the format %q, which is fixed for a stream's life, and not %q", st.state.KeyFormat, keyFormat),
 			"use another name and kafka.topic_prefix for the other format", ""}
+	case st.state.Mending != "":
+		return &RefusalError{s, "it was being mended", stateHint, st.state.Mending}
 	case resources != st.state.Resources:
-		return &RefusalError{s, fmt.Sprintf("the state holds %d resources, its record says %d", resources, st.state.Resources), resetHint, connector.StateLost}
+		return &RefusalError{s, fmt.Sprintf("the state holds %d resources, its record says %d", resources, st.state.Resources), stateHint, connector.StateLost}
 	case rows != st.state.Rows:
-		return &RefusalError{s, fmt.Sprintf("the state holds %d rows, its record says %d", rows, st.state.Rows), resetHint, connector.StateLost}
+		return &RefusalError{s, fmt.Sprintf("the state holds %d rows, its record says %d", rows, st.state.Rows), stateHint, connector.StateLost}
 	}
 	return nil
 }
@@ -164,7 +165,7 @@ func (e *ends) refuse(s connector.Stream, st *stream) error {
 	return nil
 }
 
-const dataHint = "run calcdc offsets reset for this stream: all its rows are published again in the next epoch"
+const dataHint = "all its rows are published again in the next epoch"
 
 // look is the partition's end, -1 where its topic does not exist.
 func (e *ends) look(ctx context.Context, tp topicPartition) (int64, error) {

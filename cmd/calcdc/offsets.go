@@ -194,7 +194,7 @@ func newOffsetsReset() *cobra.Command {
 		Use:   "reset",
 		Short: "Forget offsets: streams are read anew, in their next epoch",
 		Long: "Forget the offsets of the chosen streams. Each is then read anew: a snapshot-reset marker, every row again, and\n" +
-			"the deletes that were missed. It is also the way on for streams that were refused because state was lost.\n\n" +
+			"the deletes that were missed.\n\n" +
 			"The command becomes the owner of the streams' partitions for a moment: a running calcdc is fenced, which it sees\n" +
 			"within seconds, loads again and goes on from there. Choose all streams in one command: a worker that is fenced twice within a\n" +
 			"minute takes it for a second worker with its name, and ends.\n\n" +

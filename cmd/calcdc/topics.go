@@ -46,6 +46,20 @@ func topicSpecs(c *config.Config) []kafka.TopicSpec {
 	return specs
 }
 
+// ensureInternal creates the internal topics where they are missing.
+func ensureInternal(ctx context.Context, c *config.Config, client *kafka.Client) error {
+	for _, spec := range []kafka.TopicSpec{internalTopic(c, offsets.Topic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name))} {
+		t, err := client.EnsureTopic(ctx, spec)
+		if err != nil {
+			return fmt.Errorf("preparing topic %s: %w", spec.Name, err)
+		}
+		if err := partitionsAgree(c, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // partitionsAgree refuses internal topics whose number of partitions is not the configuration's: accounts are mapped to
 // them, so another number would look for their offsets elsewhere.
 func partitionsAgree(c *config.Config, t kafka.Topic) error {
@@ -101,7 +115,16 @@ func (d *dataTopics) Partitions(ctx context.Context, topic string) (int32, error
 	if ok {
 		return n, nil
 	}
-	t, err := d.client.EnsureTopic(ctx, dataTopic(d.config, topic))
+	return d.anew(ctx, topic)
+}
+
+// anew asks, whatever is remembered: the topic may have been deleted meanwhile.
+func (d *dataTopics) anew(ctx context.Context, topic string) (int32, error) {
+	spec := dataTopic(d.config, topic)
+	if topic == connectorConfig(d.config).NotificationsTopic() {
+		spec = notificationsTopic(d.config)
+	}
+	t, err := d.client.EnsureTopic(ctx, spec)
 	if err != nil {
 		return 0, fmt.Errorf("preparing topic %s: %w", topic, err)
 	}

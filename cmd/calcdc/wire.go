@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
 	"github.com/calcdc/calcdc/sinks/kafka"
+	"github.com/calcdc/calcdc/sources/caldav"
 )
 
 func newLogger(c config.Log, w io.Writer) hclog.Logger {
@@ -67,10 +68,37 @@ func maxRaw(c *config.Config) int { return max(int(c.Events.MaxRaw), 1) }
 // newLedger makes the ledger of one partition.
 func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, partition int32, log hclog.Logger) *offsets.Ledger {
 	return offsets.NewLedger(offsets.Config{
-		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic,
-		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
-		Partitions: topics.Partitions,
+		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic, Notifications: connectorConfig(c).NotificationsTopic(),
+		Missing: kafka.Missing, Partitions: topics.anew, Start: client.Start, Resource: resourceOf(c),
+		Ensure: func(ctx context.Context) error { return ensureInternal(ctx, c, client) },
 	}, client.NewProducer(transactionalID(c.Name, partition)), client, log.Named("offsets").With("partition", partition))
+}
+
+// resourceOf says which resource a row was published of, by the kind of its source: source, where the state or a record says it, else as
+// configured.
+func resourceOf(c *config.Config) func(s connector.Stream, source, id string, row []byte) (resource, parent string) {
+	google := map[string]bool{}
+	for i := range c.Sources {
+		google[c.Sources[i].Name] = c.Sources[i].Google != nil
+	}
+	return func(s connector.Stream, source, id string, row []byte) (resource, parent string) {
+		if s.Kind != connector.Events {
+			return id, ""
+		}
+		if source == "google" || source == "" && google[s.Source] {
+			return id, seriesOf(row)
+		}
+		return caldav.ResourceOf(s.Collection, id, row), ""
+	}
+}
+
+// seriesOf is the series of a row that is an exception of one.
+func seriesOf(row []byte) string {
+	var published struct {
+		Series string `json:"series_id"`
+	}
+	_ = json.Unmarshal(row, &published) // a row that was not kept says nothing
+	return published.Series
 }
 
 func transactionalID(name string, partition int32) string {

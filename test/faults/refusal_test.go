@@ -122,26 +122,25 @@ func TestResetWhileRunning(t *testing.T) {
 	in.run.Stop()
 }
 
-// Where the state or the data is lost, streams are refused, visibly and with what to do; offsets reset lets them go on.
+// Where the state or the data is lost, calcdc mends by itself: what it still knows, or the data topic tells, is put together again, and a
+// reset follows. Rows that vanished in the gap get their d.
 func TestLostTopics(t *testing.T) {
 	t.Parallel()
-	const restart = "when calcdc is started it creates it"
 	for _, lost := range []struct {
 		name, topic string
 		running     bool
-		// refused: the account cannot be looked at without its own state, so what is refused first is calendars ("").
-		refused string
-		says    []string
+		reason      string
+		says        string
 	}{
-		{"the state, while it is down", "NAME-state", false, "", []string{"its record in the state is missing"}},
-		{"the state, while it runs", "NAME-state", true, "", []string{restart, "its record in the state is missing"}},
-		{"the data, while it is down", "NAME.work.events", false, "/alice/calendars/work/", []string{"it was deleted and made anew"}},
-		{"the data, while it runs", "NAME.work.events", true, "/alice/calendars/work/", []string{"its data topic NAME.work.events no longer exists"}},
+		{"the state, while it is down", "NAME-state", false, "state-lost", "its record in the state is missing"},
+		{"the state, while it runs", "NAME-state", true, "state-lost", "its record in the state is missing"},
+		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "it was deleted and made anew"},
+		{"the data, while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events no longer exists"},
 	} {
 		t.Run(lost.name, func(t *testing.T) {
 			t.Parallel()
 			cal := newCalendars(t, davserver.Options{}, "alice")
-			cal.fill("alice", "work", 4)
+			cal.fill("alice", "work", 6)
 			in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "", upstream{name: "work", cal: cal, users: []string{"alice"}})
 			in.start()
 			in.settle()
@@ -150,28 +149,13 @@ func TestLostTopics(t *testing.T) {
 			}
 			newOperator(t, in.brokers).delete(in.named(lost.topic))
 			cal.write("alice", "work", "0.ics")
-			switch {
-			case !lost.running:
-				in.start()
-			case lost.says[0] == restart:
-				in.says(in.named(lost.topic), restart)
-				in.run.Stop()
+			cal.Delete("alice", "work", "1.ics")
+			if !lost.running {
 				in.start()
 			}
-			eventually(t, 60*time.Second, "the stream is refused", func() string {
-				if !in.refused("alice", lost.refused) {
-					return "it is not"
-				}
-				return ""
-			})
-			in.says(in.named(lost.says[len(lost.says)-1]), "calcdc offsets reset")
-			in.run.Stop()
-			out, code := command(t.Context(), t, in.config(), "offsets", "reset", "--source", "work")
-			if code != 0 {
-				t.Fatalf("exit code %d: %s", code, out)
-			}
-			in.start()
-			in.afterLoss(cal.Path("alice", "work"), lost.refused != "")
+			in.says(in.named(lost.says))
+			in.afterLoss(cal.Path("alice", "work"), lost.reason)
+			in.quiet()
 			in.run.Stop()
 		})
 	}
@@ -190,22 +174,23 @@ func (in *instance) says(what ...string) {
 	})
 }
 
-// afterLoss waits for the reset that follows a loss; where the data was lost, the records begin anew.
-func (in *instance) afterLoss(path string, anew bool) {
+// afterLoss waits for the reset that follows a loss. Where the data was lost, the records begin anew.
+func (in *instance) afterLoss(path, reason string) {
 	in.t.Helper()
-	if anew {
+	in.says("mended: a reset follows", reason)
+	if reason == "topic-lost" {
 		in.read()
 	}
 	eventually(in.t, 60*time.Second, "the topics equal the server", func() string {
 		in.run.Alive()
 		return strings.Join(head(in.differences()), "\n")
 	})
-	if !anew {
+	if reason == "state-lost" {
 		in.sound()
 	}
 	s := in.stream("work", "alice", path)
 	last := s.Markers[len(s.Markers)-2:]
-	if last[0].Type != "snapshot-reset" || last[1].Epoch != 2 {
-		in.t.Errorf("%+v", s.Markers)
+	if last[0].Type != "snapshot-reset" || last[0].Reason != reason || last[1].Epoch != 2 || s.Ops["d"] != 1 {
+		in.t.Errorf("%+v %v", s.Markers, s.Ops)
 	}
 }
