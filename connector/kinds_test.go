@@ -46,10 +46,10 @@ func (w *team) start() {
 			source.Accounts = append(source.Accounts, up)
 		}
 	}
-	c := New(cfg, []Source{source}, map[int32]Ledger{0: w.ledger}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
-	go func() { w.ended <- c.Run(ctx) }()
+	go func() { w.ended <- c.Run(ctx, All(1), w.ledger.only) }()
 	w.t.Cleanup(stop)
 }
 
@@ -583,21 +583,21 @@ func TestAccountsAreFound(t *testing.T) {
 func TestAccountsHaveTheirPartition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTeam(t, "alice", "bob", "carol", "dave", "eve", "frank")
-		source, ledgers := w.source, map[int32]Ledger{0: newMemLedger(), 1: newMemLedger()}
+		source, ledgers := w.source, []*memLedger{newMemLedger(), newMemLedger()}
 		for _, up := range w.ups {
 			source.Accounts = append(source.Accounts, up)
 		}
 		cfg := Config{Version: "test", TopicPrefix: "cal", Partitions: 2}
-		c := New(cfg, []Source{source}, ledgers, fixedTopics(3), w.obs, hclog.NewNullLogger())
+		c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 		ctx, stop := context.WithTimeout(context.Background(), pollEvery)
 		defer stop()
-		if err := c.Run(ctx); err != nil {
+		if err := c.Run(ctx, All(2), func(p int32) Ledger { return ledgers[p] }); err != nil {
 			t.Fatal(err)
 		}
 		seen := 0
 		for p, l := range ledgers {
-			for s := range l.(*memLedger).streams {
-				if seen++; AccountPartition(s.Source, s.Account, 2) != p {
+			for s := range l.streams {
+				if seen++; AccountPartition(s.Source, s.Account, 2) != int32(p) {
 					t.Errorf("%s is in partition %d", s, p)
 				}
 			}
@@ -748,7 +748,7 @@ func TestRetiredStreamsKeepTheirConnector(t *testing.T) {
 			w.end()
 			w.ledger.stream(up.stream("a", ACL)).state.Connector = was
 			n := w.count()
-			c := New(Config{Version: "test", TopicPrefix: "cal", Partitions: 1}, nil, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
+			c := New(Config{Version: "test", TopicPrefix: "cal", Partitions: 1}, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
 			if err := c.Retire(t.Context(), w.ledger, up.stream("a", ACL)); err != nil {
 				t.Fatal(err)
 			}

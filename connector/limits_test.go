@@ -30,7 +30,7 @@ func TestFencedNowAndThenGoesOn(t *testing.T) {
 			}
 			w.ledger.mu.Unlock()
 			w.up.put(a, "1", fmt.Sprintf("=%d", i+2))
-			time.Sleep(2 * fencedTwice)
+			time.Sleep(2 * time.Minute)
 		}
 		w.polls(1)
 		w.check("/a/")

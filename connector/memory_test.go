@@ -26,6 +26,40 @@ type memLedger struct {
 	lost      map[Stream]string // reasons, until Mend
 	mend      func(Stream) error
 	mends     int
+	terms     int // of leases so far
+	fenced    int // how often one was told that it is no longer the last
+}
+
+// lease is a memLedger in the hands of one of several owners: only the last that has loaded it can commit.
+type lease struct {
+	*memLedger
+	term int
+}
+
+func (l *lease) Load(ctx context.Context) (map[Stream]*Checkpoint, error) {
+	l.mu.Lock()
+	l.terms++
+	l.term = l.terms
+	l.mu.Unlock()
+	return l.memLedger.Load(ctx)
+}
+
+func (l *lease) Overtaken(context.Context) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.ours(), nil
+}
+
+func (l *lease) Commit(ctx context.Context, txs []Transaction) error {
+	return l.commit(ctx, txs, l.ours)
+}
+
+// ours tells whether the lease is the last; the caller holds mu.
+func (l *lease) ours() bool {
+	if l.terms != l.term {
+		l.fenced++
+	}
+	return l.terms == l.term
 }
 
 type memStream struct {
@@ -39,6 +73,9 @@ type memStream struct {
 var errLost = errors.New("connection lost")
 
 func newMemLedger() *memLedger { return &memLedger{streams: map[Stream]*memStream{}} }
+
+// only is the ledger of whatever partition: there is but one.
+func (l *memLedger) only(int32) Ledger { return l }
 
 func (l *memLedger) stream(s Stream) *memStream {
 	m, ok := l.streams[s]
@@ -120,11 +157,18 @@ func (l *memLedger) Overtaken(context.Context) (bool, error) {
 }
 
 func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {
+	return l.commit(ctx, txs, func() bool { return true })
+}
+
+func (l *memLedger) commit(ctx context.Context, txs []Transaction, ours func() bool) error {
 	time.Sleep(time.Duration(l.slow.Load())) // not under the lock: in a bubble, time stands still while somebody waits for one
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if !ours() {
+		return ErrFenced
 	}
 	l.commits++
 	apply, err := true, error(nil)
@@ -242,3 +286,5 @@ func (noObserver) Stream(Status)                    {}
 func (noObserver) Published(Stream, map[string]int) {}
 func (noObserver) Reset(Stream, string)             {}
 func (noObserver) Account(string, string, error)    {}
+func (noObserver) Assigned([]int32)                 {}
+func (noObserver) Left(string, string)              {}

@@ -116,7 +116,7 @@ func TestLostAndRetired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := lossWorld(t, map[Stream]string{events("/a/"): StateLost, {"work", memAccount, "", Calendars}: StateLost})
 		cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
-		c := New(cfg, nil, map[int32]Ledger{0: w.ledger}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+		c := New(cfg, nil, fixedTopics(3), w.obs, hclog.NewNullLogger())
 		if err := c.Retire(t.Context(), w.ledger, events("/a/")); err != nil {
 			t.Fatal(err)
 		}

@@ -36,4 +36,6 @@ type Observer interface {
 	Published(s Stream, ops map[string]int)    // committed records by op: c, u, d, r
 	Reset(s Stream, reason string)             // a committed snapshot-reset
 	Account(source, account string, err error) // the account's last look at its home
+	Assigned(partitions []int32)               // the share of this process, whenever it is another
+	Left(source, account string)               // the account and its streams are no longer followed here
 }

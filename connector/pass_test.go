@@ -43,7 +43,7 @@ func (r *rig) restart() {
 	if _, err := r.ledger.Load(context.Background()); err != nil {
 		r.t.Fatal(err)
 	}
-	c := New(r.cfg, nil, nil, fixedTopics(6), noObserver{}, hclog.NewNullLogger())
+	c := New(r.cfg, nil, fixedTopics(6), noObserver{}, hclog.NewNullLogger())
 	o := &owner{c: c, ledger: r.ledger}
 	r.task = newTask(o, r.source, r.up, r.ledger.Open(Stream{"work", memAccount, work, Events}))
 	r.task.configHash = r.up.hash

@@ -25,6 +25,15 @@ func newRoster(c *Connector, s *Source) *roster {
 	return &roster{c: c, source: s, accounts: s.Accounts, changed: make(chan struct{})}
 }
 
+// keepRosters asks each source for its accounts, again and again, until ctx ends.
+func (c *Connector) keepRosters(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, r := range c.rosters {
+		wg.Go(func() { r.run(ctx) })
+	}
+	wg.Wait()
+}
+
 // run asks for the accounts, again and again, until ctx ends. While it cannot be told which there are, those that were
 // known stay.
 func (r *roster) run(ctx context.Context) {
@@ -84,7 +93,7 @@ func (o *owner) host(ctx context.Context, r *roster) {
 		here := map[string]bool{}
 		for _, a := range accounts {
 			name := a.Name()
-			if AccountPartition(r.source.Name, name, o.c.cfg.Partitions) != o.partition || here[name] {
+			if !o.has(r.source, name) || here[name] {
 				continue
 			}
 			here[name] = true
@@ -101,6 +110,7 @@ func (o *owner) host(ctx context.Context, r *roster) {
 				t.end()
 				delete(running, name)
 				left[name] = true
+				o.c.obs.Left(r.source.Name, name)
 			}
 		}
 		select {

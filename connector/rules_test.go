@@ -366,10 +366,10 @@ func TestWhatIsNotFollowedIsLeftAsItStands(t *testing.T) {
 		w.up.put(w.up.add("/c/"), "1", "=1")
 		cfg := Config{TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
 		source := Source{Name: "work", PollInterval: pollEvery, Accounts: []Account{picky{w.up, []string{"/a/", "/c/"}}}}
-		c := New(cfg, []Source{source}, map[int32]Ledger{0: w.ledger}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+		c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- c.Run(ctx) }()
+		go func() { ended <- c.Run(ctx, All(1), w.ledger.only) }()
 		w.polls(5)
 		stop()
 		if err := <-ended; err != nil {

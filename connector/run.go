@@ -14,21 +14,22 @@ import (
 // does not say otherwise.
 const passesPerSource = 8
 
-// fencedTwice is the span in which being fenced twice means that another process with this name is running.
-const fencedTwice = time.Minute
-
-// fencedPause leaves an offset tool the time to finish what it has become the owner for: taking the partition back at
-// once would only make it try again.
-const fencedPause = 3 * time.Second
+// fencedPause is how long, more or less, an owner that was fenced waits before it takes the partition back: if the partition was
+// taken away, it is told so meanwhile (a heartbeat of the group is a second); if an offset tool has become the owner for a moment, it
+// ends meanwhile. Each time in a row it waits longer, so that two that both take themselves for the owner do not fence each other in a
+// loop.
+const (
+	fencedPause     = 3 * time.Second
+	longFencedPause = 30 * time.Second
+)
 
 // watchEvery is how soon an idle owner notices that it is no longer one.
 const watchEvery = 5 * time.Second
 
-// Connector runs every stream of its sources.
+// Connector runs the streams of its sources.
 type Connector struct {
 	cfg     Config
 	sources []Source
-	ledgers map[int32]Ledger // by partition of <name>-offsets
 	topics  Topics
 	obs     Observer
 	log     hclog.Logger
@@ -36,9 +37,9 @@ type Connector struct {
 	rosters []*roster
 }
 
-// New wires a connector. ledgers has one Ledger for each partition of <name>-offsets.
-func New(cfg Config, sources []Source, ledgers map[int32]Ledger, topics Topics, obs Observer, log hclog.Logger) *Connector {
-	c := &Connector{cfg: cfg, sources: sources, ledgers: ledgers, topics: topics, obs: obs, log: log, slots: map[string]slots{}}
+// New wires a connector.
+func New(cfg Config, sources []Source, topics Topics, obs Observer, log hclog.Logger) *Connector {
+	c := &Connector{cfg: cfg, sources: sources, topics: topics, obs: obs, log: log, slots: map[string]slots{}}
 	for _, s := range sources {
 		c.slots[s.Name] = newSlots(s.passes())
 	}
@@ -46,32 +47,6 @@ func New(cfg Config, sources []Source, ledgers map[int32]Ledger, topics Topics, 
 		c.rosters = append(c.rosters, newRoster(c, &c.sources[i]))
 	}
 	return c
-}
-
-// Run follows the sources until ctx ends (then it returns nil, once what was being committed has been) or until
-// it cannot go on: another process with this name keeps taking its partitions.
-func (c *Connector) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for _, r := range c.rosters {
-		wg.Go(func() { r.run(ctx) })
-	}
-	for partition, ledger := range c.ledgers {
-		wg.Go(func() {
-			o := &owner{c: c, partition: partition, ledger: ledger}
-			if err := o.run(ctx); err != nil {
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				mu.Unlock()
-				cancel(err)
-			}
-		})
-	}
-	wg.Wait()
-	return failed
 }
 
 // owner holds one partition of <name>-offsets and runs the accounts that map to it. After doubt it loads again: a
@@ -82,38 +57,50 @@ type owner struct {
 	ledger    Ledger
 	loaded    map[Stream]*Checkpoint
 	stop      context.CancelCauseFunc // ends the accounts' tasks, until the next load
-	fenced    time.Time               // the last time
 }
 
 // run owns the partition until ctx ends.
-func (o *owner) run(ctx context.Context) error {
-	retry := newBackOff(100*time.Millisecond, 30*time.Second)
+func (o *owner) run(ctx context.Context) {
+	doubt, fenced := newBackOff(100*time.Millisecond, 30*time.Second), newBackOff(fencedPause, longFencedPause)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := o.term(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
+		if lasted := time.Since(began); lasted > 10*time.Second {
+			doubt.Reset()
+			if lasted > 2*longFencedPause {
+				fenced.Reset()
+			}
+		}
+		pause := doubt
 		if errors.Is(err, ErrFenced) {
-			if time.Since(o.fenced) < fencedTwice && !o.fenced.IsZero() {
-				return fmt.Errorf("partition %d was taken twice within a minute: another process with this name is running; "+
-					"stop it, or give this one another name: %w", o.partition, err)
-			}
-			o.fenced = time.Now()
-			if !sleep(ctx, fencedPause) {
-				return nil
-			}
+			pause = fenced
 		}
-		if time.Since(began) > 10*time.Second {
-			retry.Reset()
-		}
-		wait := retry.NextBackOff()
+		wait := pause.NextBackOff()
 		o.c.log.Warn("loading again", "partition", o.partition, "in", wait.Round(time.Millisecond).String(), "error", err)
 		if !sleep(ctx, wait) {
-			return nil
+			return
 		}
 	}
-	return nil
+}
+
+// leave tells that what ran in the partition no longer runs here.
+func (o *owner) leave() {
+	for _, r := range o.c.rosters {
+		accounts, _ := r.now()
+		for _, a := range accounts {
+			if o.has(r.source, a.Name()) {
+				o.c.obs.Left(r.source.Name, a.Name())
+			}
+		}
+	}
+}
+
+// has tells whether the account maps to the owner's partition.
+func (o *owner) has(s *Source, account string) bool {
+	return AccountPartition(s.Name, account, o.c.cfg.Partitions) == o.partition
 }
 
 // term is one term of office: fence, load, run the accounts until ctx ends or a commit's outcome is unknown.

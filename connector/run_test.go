@@ -30,6 +30,8 @@ type recorder struct {
 	last   map[Stream]Status
 	path   map[Stream][]Condition
 	resets int
+	share  []int32
+	left   []string
 }
 
 func (r *recorder) Stream(s Status) {
@@ -43,6 +45,12 @@ func (r *recorder) Stream(s Status) {
 func (r *recorder) Published(Stream, map[string]int) {}
 func (r *recorder) Reset(Stream, string)             { r.mu.Lock(); r.resets++; r.mu.Unlock() }
 func (r *recorder) Account(string, string, error)    {}
+func (r *recorder) Assigned(partitions []int32)      { r.mu.Lock(); r.share = partitions; r.mu.Unlock() }
+func (r *recorder) Left(_, account string) {
+	r.mu.Lock()
+	r.left = append(r.left, account)
+	r.mu.Unlock()
+}
 
 func (r *recorder) status(s Stream) Status {
 	r.mu.Lock()
@@ -59,10 +67,10 @@ func newWorld(t *testing.T) *world {
 func (w *world) start() {
 	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
 	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
-	c := New(cfg, []Source{source}, map[int32]Ledger{0: w.ledger}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
-	go func() { w.ended <- c.Run(ctx) }()
+	go func() { w.ended <- c.Run(ctx, All(1), w.ledger.only) }()
 	w.t.Cleanup(stop) // where a check has ended the test
 }
 
@@ -304,20 +312,6 @@ func TestUnknownOutcomeLoadsAgain(t *testing.T) {
 	}
 }
 
-func TestFencedTwiceWithinAMinuteEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.up.put(w.up.add("/a/"), "1", "=1")
-		w.ledger.fault = func(int) (bool, error) { return false, fmt.Errorf("90: %w", ErrFenced) }
-		w.start()
-		err := <-w.ended
-		if !errors.Is(err, ErrFenced) || !strings.Contains(err.Error(), "another process with this name") {
-			t.Fatalf("got %v", err)
-		}
-		w.stop()
-	})
-}
-
 func TestFencedOnceGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -402,7 +396,7 @@ func TestRetire(t *testing.T) {
 		w.end()
 	})
 	cfg := Config{TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
-	c := New(cfg, nil, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
+	c := New(cfg, nil, fixedTopics(3), noObserver{}, hclog.NewNullLogger())
 	if err := c.Retire(context.Background(), w.ledger, events("/a/")); err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func checkKafka(ctx context.Context, c *config.Config) []finding {
 // checkPermissions asks what run would be refused, one line an ACL that is missing.
 func checkPermissions(ctx context.Context, c *config.Config, client *kafka.Client) finding {
 	f := finding{Kind: "permissions", Name: strings.Join(c.Kafka.Brokers, ",")}
-	var need kafka.Needs
+	need := kafka.Needs{Groups: []string{c.Name}}
 	for _, spec := range topicSpecs(c) {
 		need.Topics = append(need.Topics, kafka.TopicNeeds{Name: spec.Name, Read: true, Write: true, Create: true})
 	}

@@ -195,9 +195,8 @@ func newOffsetsReset() *cobra.Command {
 		Short: "Forget offsets: streams are read anew, in their next epoch",
 		Long: "Forget the offsets of the chosen streams. Each is then read anew: a snapshot-reset marker, every row again, and\n" +
 			"the deletes that were missed.\n\n" +
-			"The command becomes the owner of the streams' partitions for a moment: a running calcdc is fenced, which it sees\n" +
-			"within seconds, loads again and goes on from there. Choose all streams in one command: a worker that is fenced twice within a\n" +
-			"minute takes it for a second worker with its name, and ends.\n\n" +
+			"The command becomes the owner of the streams' partitions for a moment: the workers that run are fenced, which\n" +
+			"they see within seconds, load again and go on from there.\n\n" +
 			"With --delete, a delete is published instead for every row of those chosen streams that the configuration no\n" +
 			"longer names: sources and accounts that are not in it (or not found by it), collections that are listed but not\n" +
 			"followed, kinds of stream that are not. Without it their rows are left as they stand.",

@@ -22,8 +22,10 @@ func newRun() *cobra.Command {
 		Short: "Follow the calendars until stopped",
 		Long: "Follow the configured calendars and publish every change to Kafka, exactly once, until stopped. SIGTERM and\n" +
 			"SIGINT let what is being committed end; a second signal does not wait.\n\n" +
-			"Each stream's state is logged when it changes; /metrics and /healthz are served on http.listen. The command\n" +
-			"ends with code 1 when another process with the same name takes over.",
+			"Start it several times with the same file, on one machine or many, and the processes share the accounts: Kafka's\n" +
+			"consumer group <name> says who follows which. One that is stopped hands its share over at once, one that is lost\n" +
+			"after kafka.group.session_timeout; nothing is lost or published twice.\n\n" +
+			"Each stream's state is logged when it changes; /metrics and /healthz are served on http.listen.",
 		Example: "  DAV_PASSWORD=… calcdc run --config calcdc.yaml\n" +
 			"  curl -s http://127.0.0.1:8083/metrics | grep calcdc_stream_",
 		Args: cobra.NoArgs,
@@ -56,18 +58,15 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ledgers := map[int32]connector.Ledger{}
-	for p := range c.Offsets.Partitions {
-		ledgers[p] = newLedger(c, client, topics, p, log)
-	}
-	conn := connector.New(connectorConfig(c), sources, ledgers, topics, observer, log)
+	conn := connector.New(connectorConfig(c), sources, topics, observer, log)
+	ledger := func(p int32) connector.Ledger { return newLedger(c, client, topics, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {
 		return err
 	}
 	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accountsText(sources),
 		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", addressOf(ln))
-	return serve(ctx, ln, conn, observer, log)
+	return serve(ctx, ln, observer, log, func(ctx context.Context) error { return conn.Run(ctx, newGroup(c, client), ledger) })
 }
 
 // listen opens the admin server's port; nil: there shall be none.
@@ -89,8 +88,8 @@ func addressOf(ln net.Listener) string {
 	return ln.Addr().String()
 }
 
-// serve runs conn beside the admin server; the one ends with the other.
-func serve(ctx context.Context, ln net.Listener, conn *connector.Connector, observer *admin.Admin, log hclog.Logger) error {
+// serve runs the connector beside the admin server; the one ends with the other.
+func serve(ctx context.Context, ln net.Listener, observer *admin.Admin, log hclog.Logger, run func(context.Context) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)
 	if ln != nil {
@@ -104,7 +103,7 @@ func serve(ctx context.Context, ln net.Listener, conn *connector.Connector, obse
 	})
 	g.Go(func() error {
 		defer stop()
-		if err := conn.Run(ctx); err != nil {
+		if err := run(ctx); err != nil {
 			return fmt.Errorf("following the calendars: %w", err)
 		}
 		return nil

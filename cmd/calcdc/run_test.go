@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/internal/davserver"
 )
@@ -123,44 +124,78 @@ func page(t *testing.T, url string) string {
 	return string(body)
 }
 
-// TestTwoOfOneName: of two processes with one name one ends and says why; the other goes on.
-func TestTwoOfOneName(t *testing.T) {
+// Two processes with one name and one file share the accounts; when one is stopped the other has them all.
+func TestTwoWorkersShareTheAccounts(t *testing.T) {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	dav := davserver.New(davserver.Options{Users: map[string]string{"alice": "secret"}})
-	dav.MakeCalendar("alice", "work", "Work")
+	users := map[string]string{"alice": "secret", "bob": "secret", "carol": "secret", "dave": "secret", "eve": "secret", "frank": "secret"}
+	dav := davserver.New(davserver.Options{Users: users})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all sync.WaitGroup
+	defer all.Wait()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var others sync.WaitGroup
-	others.Go(func() { _ = dav.Serve(ctx, ln) })
-	others.Go(func() { churn(ctx, dav, "work") })
-	defer others.Wait()
-	defer cancel()
-	ended := make(chan error, 2)
-	for range 2 {
-		go func() {
-			ended <- follow(ctx, testConfig(broker.ListenAddrs(), "http://"+ln.Addr().String()+"/"), &logged{})
-		}()
+	all.Go(func() { _ = dav.Serve(ctx, ln) })
+	c := testConfig(broker.ListenAddrs(), "http://"+ln.Addr().String()+"/")
+	c.Offsets.Partitions, c.Sources[0].CalDAV.Accounts = 8, nil
+	for name := range users {
+		dav.MakeCalendar(name, "work", "Work")
+		c.Sources[0].CalDAV.Accounts = append(c.Sources[0].CalDAV.Accounts, config.Account{Name: name, Username: name, Password: config.NewSecret("secret")})
 	}
-	select {
-	case err := <-ended:
-		if err == nil || !strings.Contains(err.Error(), "another process with this name is running") {
-			t.Errorf("the one that ended: %v", err)
+	work := func(ctx context.Context, log *logged, ended chan<- error) { ended <- follow(ctx, c, log) }
+	oneEnded, twoEnded, oneLog, twoLog := make(chan error, 1), make(chan error, 1), &logged{}, &logged{}
+	one, stopOne := context.WithCancel(ctx)
+	go work(one, oneLog, oneEnded)
+	awaitText(t, oneLog.String, "partitions=\"[0 1 2 3 4 5 6 7]\"")
+	awaitText(t, oneLog.String, "well: account=work/frank")
+	go work(ctx, twoLog, twoEnded)
+	awaitText(t, twoLog.String, "gained=\"[4 5 6 7]\" lost=[]")
+	awaitText(t, oneLog.String, "partitions=\"[0 1 2 3]\" gained=[] lost=\"[4 5 6 7]\"")
+	if strings.Contains(oneLog.String(), "loading again") {
+		t.Errorf("streams that did not move were disturbed:\n%s", oneLog)
+	}
+	at := "http://" + regexp.MustCompile(`http=(\S+)`).FindStringSubmatch(oneLog.String())[1]
+	theirs := []string{}
+	for name := range users {
+		if connector.AccountPartition("work", name, 8) > 3 {
+			theirs = append(theirs, `account="`+name+`"`)
 		}
-	case <-time.After(30 * time.Second):
-		t.Error("both go on")
-		cancel()
-		<-ended
 	}
+	if len(theirs) == 0 || len(theirs) == len(users) {
+		t.Fatalf("%d of %d accounts moved", len(theirs), len(users))
+	}
+	awaitText(t, func() string {
+		metrics := page(t, at+"/metrics")
+		for _, label := range theirs {
+			if strings.Contains(metrics, label) {
+				return label + " is still told of"
+			}
+		}
+		return metrics
+	}, `calcdc_partition_assigned{partition="3"} 1`)
+	stopOne()
+	if err := <-oneEnded; err != nil {
+		t.Error(err)
+	}
+	left := time.Now()
+	awaitText(t, twoLog.String, "gained=\"[0 1 2 3]\" lost=[]")
+	if took := time.Since(left); took > 5*time.Second {
+		t.Errorf("handed over after %v: as if it had been lost", took)
+	}
+	dav.Put("alice", "work", "x.ics", event("X"))
+	dav.Put("bob", "work", "x.ics", event("X"))
+	awaitText(t, func() string {
+		return page(t, "http://"+regexp.MustCompile(`http=(\S+)`).FindStringSubmatch(twoLog.String())[1]+"/metrics")
+	},
+		`calcdc_records_total{account="bob",collection="/bob/calendars/work/",op="c"`)
 	cancel()
-	if err := <-ended; err != nil && !strings.Contains(err.Error(), "another process") {
-		t.Errorf("the other: %v", err)
+	if err := <-twoEnded; err != nil {
+		t.Error(err)
 	}
 }

@@ -39,6 +39,8 @@ func newClient(c *config.Config, hook transactionHook, log hclog.Logger) (*kafka
 		Brokers: k.Brokers, ClientID: "calcdc-" + c.Name, Compression: k.Compression,
 		TLS:           kafka.TLS{Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile, KeyFile: k.TLS.KeyFile},
 		SASL:          kafka.SASL{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: k.SASL.Password.Reveal()},
+		MaxRecords:    k.Transaction.MaxRecords,
+		MaxBytes:      int(k.Transaction.MaxBytes),
 		OnTransaction: hook,
 	}, log.Named("kafka"))
 	if err != nil {
@@ -99,6 +101,13 @@ func seriesOf(row []byte) string {
 	}
 	_ = json.Unmarshal(row, &published) // a row that was not kept says nothing
 	return published.Series
+}
+
+// newGroup makes this process a member of the group of its name.
+func newGroup(c *config.Config, client *kafka.Client) *kafka.Group {
+	return client.NewGroup(kafka.GroupConfig{
+		ID: c.Name, Topic: offsets.Topic(c.Name), Partitions: c.Offsets.Partitions, SessionTimeout: c.Kafka.Group.SessionTimeout,
+	})
 }
 
 func transactionalID(name string, partition int32) string {

@@ -10,8 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +34,7 @@ type Admin struct {
 	mu       sync.Mutex
 	streams  map[connector.Stream]seen
 	accounts map[account]string // the error of the last look at the home; "" when well
+	share    []int32            // the partitions of <name>-offsets that are followed here
 }
 
 type account struct{ source, name string }
@@ -128,6 +131,31 @@ func (a *Admin) Account(source, name string, err error) {
 	case text == "" && (before != "" || !known):
 		a.log.Info("account is well", "account", source+"/"+name)
 	}
+}
+
+// Assigned implements connector.Observer.
+func (a *Admin) Assigned(partitions []int32) {
+	now := slices.Sorted(slices.Values(partitions))
+	a.mu.Lock()
+	before := a.share
+	a.share = now
+	a.mu.Unlock()
+	a.log.Info("partitions assigned", "partitions", fmt.Sprint(now), "gained", fmt.Sprint(without(now, before)),
+		"lost", fmt.Sprint(without(before, now)))
+}
+
+// without is what of all is not among others.
+func without(all, others []int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(all), func(p int32) bool { return slices.Contains(others, p) })
+}
+
+// Left implements connector.Observer: whoever follows the account now tells of it.
+func (a *Admin) Left(source, name string) {
+	a.mu.Lock()
+	delete(a.accounts, account{source, name})
+	maps.DeleteFunc(a.streams, func(s connector.Stream, _ seen) bool { return s.Source == source && s.Account == name })
+	a.mu.Unlock()
+	a.metrics.forget(source, name)
 }
 
 // Transaction tells of a transaction that was tried; it fits kafka.Config.OnTransaction.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,16 +55,26 @@ func (m metrics) register(r *prometheus.Registry, version string) {
 		m.transactionBytes, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
+// forget removes what was counted for an account.
+func (m metrics) forget(source, name string) {
+	labels := prometheus.Labels{"source": source, "account": name}
+	for _, vec := range []*prometheus.CounterVec{m.records, m.resets, m.failures, m.accountFailures} {
+		vec.DeletePartialMatch(labels)
+	}
+}
+
 // What is told of each stream when it is asked for.
 var (
 	pollAge = prometheus.NewDesc("calcdc_stream_seconds_since_good_poll",
 		"Seconds since the last good poll; before the first, since the start.", streamLabelNames, nil)
-	rows   = prometheus.NewDesc("calcdc_stream_rows", "Rows that the stream has.", streamLabelNames, nil)
-	unread = prometheus.NewDesc("calcdc_stream_unread_resources", "Resources whose body could not be had.", streamLabelNames, nil)
-	epoch  = prometheus.NewDesc("calcdc_stream_epoch", "The stream's snapshots so far.", streamLabelNames, nil)
-	inARow = prometheus.NewDesc("calcdc_stream_failures_in_a_row", "Passes failed since the last good one.", streamLabelNames, nil)
-	state  = prometheus.NewDesc("calcdc_stream_state", "1 for the state that the stream is in.", withLabels("state"), nil)
-	up     = prometheus.NewDesc("calcdc_account_up", "1 where the last look at the account's home succeeded.", []string{"source", "account"}, nil)
+	rows     = prometheus.NewDesc("calcdc_stream_rows", "Rows that the stream has.", streamLabelNames, nil)
+	unread   = prometheus.NewDesc("calcdc_stream_unread_resources", "Resources whose body could not be had.", streamLabelNames, nil)
+	epoch    = prometheus.NewDesc("calcdc_stream_epoch", "The stream's snapshots so far.", streamLabelNames, nil)
+	inARow   = prometheus.NewDesc("calcdc_stream_failures_in_a_row", "Passes failed since the last good one.", streamLabelNames, nil)
+	state    = prometheus.NewDesc("calcdc_stream_state", "1 for the state that the stream is in.", withLabels("state"), nil)
+	up       = prometheus.NewDesc("calcdc_account_up", "1 where the last look at the account's home succeeded.", []string{"source", "account"}, nil)
+	assigned = prometheus.NewDesc("calcdc_partition_assigned",
+		"1 for each partition of <name>-offsets whose accounts are followed by this process.", []string{"partition"}, nil)
 )
 
 // streams collects at scrape what Admin was last told.
@@ -71,7 +82,7 @@ type streams struct{ *Admin }
 
 // Describe implements prometheus.Collector.
 func (streams) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{pollAge, rows, unread, epoch, inARow, state, up} {
+	for _, d := range []*prometheus.Desc{pollAge, rows, unread, epoch, inARow, state, up, assigned} {
 		ch <- d
 	}
 }
@@ -104,5 +115,8 @@ func (c streams) Collect(ch chan<- prometheus.Metric) {
 			ok = 0
 		}
 		gauge(up, ok, a.source, a.name)
+	}
+	for _, p := range c.share {
+		gauge(assigned, 1, strconv.Itoa(int(p)))
 	}
 }

@@ -11,7 +11,7 @@ import (
 // Config is the whole file. Tags: doc is the schema's description, enum the values allowed, later what a later
 // version brings: it is in the schema, and using it is answered with "not in this version".
 type Config struct {
-	Name     string   `yaml:"name" doc:"Required. Names this connector: the prefix of its transactional ids and of its internal topics. It can't change later: another name starts over."`
+	Name     string   `yaml:"name" doc:"Required. Names this connector: its consumer group, the prefix of its transactional ids and of its internal topics. It can't change later: another name starts over."`
 	Kafka    Kafka    `yaml:"kafka" doc:"The Kafka cluster, and the topics that calcdc creates there."`
 	Delivery string   `yaml:"delivery" enum:"exactly_once,at_least_once" later:"at_least_once" doc:"exactly_once, or at_least_once (one process only) for brokers without transactions."`
 	Offsets  Offsets  `yaml:"offsets" doc:"The internal topics <name>-offsets and <name>-state."`
@@ -30,9 +30,22 @@ type Kafka struct {
 	Brokers     []string `yaml:"brokers" doc:"Required. Brokers to start from, as host:port."`
 	TopicPrefix string   `yaml:"topic_prefix" doc:"Data topics are <topic_prefix>.<source>.<stream>, e.g. cal.work.events. The default is the name."`
 	Compression string   `yaml:"compression" enum:"none,gzip,snappy,lz4,zstd" doc:"Codec of everything that calcdc writes. Flink ships no zstd."`
+	Group       Group    `yaml:"group" doc:"The consumer group <name>, by which processes with the same file share the work."`
+	Transaction Txn      `yaml:"transaction" doc:"Bounds of what streams that are ready at the same time commit together."`
 	Topics      Topics   `yaml:"topics" doc:"Settings of the topics that calcdc creates. Topics that exist are used as they are."`
 	TLS         KafkaTLS `yaml:"tls" doc:"TLS to the brokers."`
 	SASL        SASL     `yaml:"sasl" doc:"Authentication to the brokers."`
+}
+
+// Group is the consumer group of all processes of one name.
+type Group struct {
+	SessionTimeout time.Duration `yaml:"session_timeout" doc:"After this time without a sign of life, what a process followed is followed by the others. Brokers take 6 s and more, unless set otherwise."`
+}
+
+// Txn bounds a transaction. What one stream has ready is never split: one alone may exceed them.
+type Txn struct {
+	MaxRecords int  `yaml:"max_records" doc:"Records of several streams in one transaction, at most."`
+	MaxBytes   Size `yaml:"max_bytes" doc:"Bytes of several streams in one transaction before compression, at most. Each partition of <name>-offsets that a process follows may hold as much in memory."`
 }
 
 // Topics are the settings of topics that calcdc creates.
@@ -122,6 +135,8 @@ func Default() *Config {
 	return &Config{
 		Kafka: Kafka{
 			Compression: "lz4",
+			Group:       Group{SessionTimeout: 10 * time.Second},
+			Transaction: Txn{MaxRecords: 5000, MaxBytes: 16 << 20},
 			Topics: Topics{Partitions: 6, ReplicationFactor: 1, Config: map[string]string{
 				"cleanup.policy":        "compact",
 				"min.compaction.lag.ms": "604800000", // a week: consumers that were away still see every change

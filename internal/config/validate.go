@@ -27,6 +27,11 @@ const (
 	maxConcurrency = 256
 	maxPartitions  = 10_000
 	maxMaxRaw      = 64 << 20
+	minSession     = time.Second // what brokers take is theirs to say: 6 s, unless set otherwise
+	maxSession     = 30 * time.Minute
+	maxTxnRecords  = 100_000
+	minTxnBytes    = 64 << 10
+	maxTxnBytes    = 256 << 20 // what a transaction's 15 s can carry
 )
 
 var topicPart = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
@@ -99,6 +104,11 @@ func (k *checker) kafka(c Kafka) {
 	for i, b := range c.Brokers {
 		k.hostPort(fmt.Sprintf("kafka.brokers[%d]", i), b)
 	}
+	if t := c.Group.SessionTimeout; t < minSession || t > maxSession {
+		k.fail("kafka.group.session_timeout", "is %v; it must be between %v and %v", t, minSession, maxSession)
+	}
+	k.between("kafka.transaction.max_records", int64(c.Transaction.MaxRecords), 1, maxTxnRecords)
+	k.between("kafka.transaction.max_bytes", int64(c.Transaction.MaxBytes), minTxnBytes, maxTxnBytes)
 	k.between("kafka.topics.partitions", int64(c.Topics.Partitions), 1, maxPartitions)
 	k.between("kafka.topics.replication_factor", int64(c.Topics.ReplicationFactor), 1, 100)
 	k.kafkaTLS(c.TLS)

@@ -31,6 +31,8 @@ func (deaf) Stream(connector.Status)                    {}
 func (deaf) Published(connector.Stream, map[string]int) {}
 func (deaf) Reset(connector.Stream, string)             {}
 func (deaf) Account(source, account string, err error)  {}
+func (deaf) Assigned([]int32)                           {}
+func (deaf) Left(source, account string)                {}
 
 // sourceOf is what the connector follows, and what closes its connections.
 func sourceOf(e Endpoints, log hclog.Logger) (connector.Source, func(), error) {
@@ -80,12 +82,11 @@ func runConnector(ctx context.Context, e Endpoints) error {
 		return err
 	}
 	defer closing()
-	owned := map[int32]connector.Ledger{}
-	for p := range int32(ledgers) {
-		ledger := offsets.Config{Name: "demo", Partition: p, DataTopic: cfg.DataTopic}
-		owned[p] = offsets.NewLedger(ledger, client.NewProducer("demo-"+string('0'+p)), client, log)
+	ledger := func(p int32) connector.Ledger {
+		kept := offsets.Config{Name: "demo", Partition: p, DataTopic: cfg.DataTopic}
+		return offsets.NewLedger(kept, client.NewProducer("demo-"+string('0'+p)), client, log)
 	}
-	return connector.New(cfg, []connector.Source{src}, owned, topicMaker{client}, deaf{}, log).Run(ctx)
+	return connector.New(cfg, []connector.Source{src}, topicMaker{client}, deaf{}, log).Run(ctx, connector.All(ledgers), ledger)
 }
 
 // The story, told by the real connector: in the end the topics hold what the calendars do.

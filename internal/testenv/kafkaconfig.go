@@ -65,6 +65,7 @@ func (k *Kafka) defaults(i int) map[string]string {
 		"default.replication.factor":               replicas,
 		"min.insync.replicas":                      insync,
 		"group.initial.rebalance.delay.ms":         "0",
+		"group.min.session.timeout.ms":             "1000",
 		"auto.create.topics.enable":                "false",
 		"log.cleaner.backoff.ms":                   "1000",
 	}

@@ -14,12 +14,14 @@ import (
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 	"github.com/segmentio/kafka-go/protocol/fetch"
 	"github.com/segmentio/kafka-go/protocol/findcoordinator"
+	"github.com/segmentio/kafka-go/protocol/heartbeat"
 )
 
 // Needs is what a process does with a cluster.
 type Needs struct {
 	Topics           []TopicNeeds
 	TransactionalIDs []string
+	Groups           []string // to be a member of
 }
 
 // TopicNeeds is what a process does with a topic. It describes it and its settings in any case.
@@ -32,7 +34,7 @@ type TopicNeeds struct {
 // MissingACLs names the permissions that the user lacks, as kafka-acls knows them: "WRITE on topic cal.work.events".
 //
 // Each is found by a request that can have no effect and is authorised before it is looked at any further, so that the answer's code tells: a
-// fetch that does not wait (READ), DescribeConfigs, CreateTopics that only validates, FindCoordinator (DESCRIBE), and AddPartitionsToTxn
+// fetch that does not wait (READ), a heartbeat of nobody (READ on a group), DescribeConfigs, CreateTopics that only validates, FindCoordinator (DESCRIBE), and AddPartitionsToTxn
 // with a producer id that no coordinator has given out (WRITE; InitProducerID would tell the same, and fence a running owner). WRITE on a topic that exists
 // is also in its metadata's authorised operations, which tell it where a transactional id that is
 // not allowed hides it; for a topic that is still missing it is named once the id is allowed.
@@ -53,6 +55,15 @@ func (c *Client) MissingACLs(ctx context.Context, need Needs) ([]string, error) 
 			return nil, fmt.Errorf("checking the permissions on transactional id %s: %w", id, explain(err))
 		}
 		missing = append(missing, lacks...)
+	}
+	for _, group := range need.Groups {
+		n, err := c.probeGroup(ctx, group)
+		if err != nil {
+			return nil, fmt.Errorf("checking the permissions on group %s: %w", group, explain(err))
+		}
+		if denied(n) {
+			missing = append(missing, "READ on group "+group)
+		}
 	}
 	slices.Sort(missing)
 	return slices.Compact(missing), nil
@@ -156,6 +167,33 @@ func (c *Client) probeFetch(ctx context.Context, topic string) (int16, error) {
 	var kerr kafkago.Error
 	errors.As(res.err, &kerr)
 	return int16(kerr), nil
+}
+
+// firstVersion is a request in its first version: of heartbeat's answer kafka-go misreads the others.
+type firstVersion struct{ direct }
+
+// Required keeps the version.
+func (*firstVersion) Required(map[protocol.ApiKey]int16) bool { return true }
+
+// probeGroup asks for the coordinator (READ implies DESCRIBE), then sends the heartbeat of a member that there is not. Any broker authorises
+// that one, and only the coordinator would look for the member.
+func (c *Client) probeGroup(ctx context.Context, group string) (int16, error) {
+	found, err := ask[*findcoordinator.Response](ctx, c, requestTimeout, &findcoordinator.Request{
+		Key: group, KeyType: int8(kafkago.CoordinatorKeyTypeConsumer),
+	})
+	if err != nil || denied(found.ErrorCode) {
+		return int16(kafkago.GroupAuthorizationFailed), err
+	}
+	a, err := ask[answer](ctx, c, requestTimeout, &firstVersion{direct{clientID: c.cfg.ClientID,
+		req: &heartbeat.Request{GroupID: group, GenerationID: -1, MemberID: "calcdc-check"}}})
+	if err != nil {
+		return 0, err
+	}
+	res, ok := a.Message.(*heartbeat.Response)
+	if !ok {
+		return 0, protocol.Errorf("an answer of type %T", a.Message)
+	}
+	return res.ErrorCode, nil
 }
 
 // nobody is a producer id that coordinators do not give out.

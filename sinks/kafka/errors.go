@@ -98,6 +98,13 @@ func hintOf(err error) string {
 		return "the broker closed the connection: it may expect TLS (kafka.tls.enabled) or credentials (kafka.sasl)"
 	case errors.Is(err, kafkago.TransactionalIDAuthorizationFailed):
 		return "the user needs WRITE and DESCRIBE on the transactional id"
+	case errors.Is(err, kafkago.GroupAuthorizationFailed):
+		return "the user needs READ on the group that is named like calcdc's name"
+	case errors.Is(err, kafkago.InvalidSessionTimeout):
+		return "the brokers do not take this session time-out: set kafka.group.session_timeout between their group.min.session.timeout.ms " +
+			"(6 s unless set) and group.max.session.timeout.ms"
+	case errors.Is(err, kafkago.InconsistentGroupProtocol):
+		return "the group has members that are not calcdc: give this calcdc another name, or them another group"
 	case errors.Is(err, kafkago.TopicAuthorizationFailed):
 		return "the user lacks a permission on the topic: calcdc check names it"
 	case errors.Is(err, kafkago.UnknownTopicOrPartition):

@@ -317,7 +317,7 @@ func TestRealACLProbesAreHarmless(t *testing.T) {
 	topic, id := realTopic(t, c, 1, nil), unique(t)
 	p := fenced(t, c, id)
 	mustCommit(t, p, record(topic, 0, "k", "v"))
-	got, err := c.MissingACLs(deadline(t, 30*time.Second), kafka.Needs{TransactionalIDs: []string{id, id + "-new"},
+	got, err := c.MissingACLs(deadline(t, 30*time.Second), kafka.Needs{TransactionalIDs: []string{id, id + "-new"}, Groups: []string{id},
 		Topics: []kafka.TopicNeeds{{Name: topic, Read: true, Write: true, Create: true}, {Name: topic + "-absent", Read: true, Write: true, Create: true}}})
 	if err != nil || len(got) != 0 {
 		t.Fatal(got, err)

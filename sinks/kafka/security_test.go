@@ -107,7 +107,8 @@ func TestMissingACLs(t *testing.T) {
 	all := slices.Concat(
 		allow(topic, "rows", kmsg.ACLOperationRead, kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs),
 		allow(topic, "new", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe, kmsg.ACLOperationDescribeConfigs, kmsg.ACLOperationCreate),
-		allow(id, "team-0", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe))
+		allow(id, "team-0", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe),
+		allow(kmsg.ACLResourceTypeGroup, "team", kmsg.ACLOperationRead))
 	some := slices.Concat(
 		allow(topic, "rows", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe),
 		allow(topic, "new", kmsg.ACLOperationDescribe))
@@ -116,11 +117,12 @@ func TestMissingACLs(t *testing.T) {
 	need := kafka.Needs{
 		Topics:           []kafka.TopicNeeds{{Name: "rows", Read: true, Write: true}, {Name: "new", Write: true, Create: true}},
 		TransactionalIDs: []string{"team-0"},
+		Groups:           []string{"team"},
 	}
 	for user, want := range map[string][]string{
 		"admin": nil, "all": nil,
 		"some": {"CREATE on topic new", "DESCRIBE on transactional id team-0", "DESCRIBE_CONFIGS on topic new", "DESCRIBE_CONFIGS on topic rows",
-			"WRITE on topic rows", "WRITE on transactional id team-0"},
+			"READ on group team", "WRITE on topic rows", "WRITE on transactional id team-0"},
 	} {
 		c := client(t, kafka.Config{Brokers: fake.ListenAddrs(), SASL: kafka.SASL{Mechanism: "plain", Username: user, Password: "secret"}})
 		got, err := c.MissingACLs(deadline(t, 20*time.Second), need)

@@ -65,6 +65,7 @@ kafka:
   brokers: [%[2]s]
   topic_prefix: %[1]s
   topics: {partitions: 3}
+  group: {session_timeout: 1s}
 offsets: {partitions: 2}
 http: {listen: %[3]s}
 log: {level: debug}

@@ -66,7 +66,7 @@ func (in *instance) write(file, admin, extra string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %s\nhttp: {listen: %s}\n", in.name, admin)
 	if !strings.Contains(extra, "kafka:") {
-		extra += "kafka: {brokers: [" + strings.Join(in.brokers, ",") + "], topic_prefix: " + in.name + ", topics: {partitions: 3}}\n"
+		extra += "kafka: {brokers: [" + strings.Join(in.brokers, ",") + "], topic_prefix: " + in.name + ", topics: {partitions: 3}, group: {session_timeout: 1s}}\n"
 	}
 	if !strings.Contains(extra, "offsets:") {
 		extra += "offsets: {partitions: 2}\n"
