@@ -21,7 +21,6 @@ import (
 const (
 	password = "secret"
 	beating  = "beat" // a calendar of each user, in which one event changes all the time
-	pace     = 40 * time.Millisecond
 )
 
 // sources are calendars in the test's process, and what happens to them.
@@ -32,6 +31,7 @@ type sources struct {
 	histories []*history.History
 	rng       *rand.Rand
 	turn      int
+	pace      time.Duration // between two changes
 	client    *http.Client
 }
 
@@ -65,7 +65,7 @@ func newSources(t testing.TB, seed uint64, n, most int) *sources {
 
 // live lets things happen until ctx ends.
 func (s *sources) live(ctx context.Context) error {
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(s.pace)
 	defer tick.Stop()
 	for {
 		select {
