@@ -47,7 +47,9 @@ func (w *worker) start() {
 		if w.planned.Load() == run {
 			return
 		}
-		if text := w.since(from); strings.Contains(text, ": started:") {
+		text := strings.TrimSpace(w.since(from))
+		w.c.note("%s: a start in vain: %s", w.name, text[strings.LastIndexByte(text, '\n')+1:])
+		if strings.Contains(text, ": started:") {
 			w.c.t.Errorf("%s ended by itself with code %d:\n%s", w.name, run.Code(), rig.Tail(w.log))
 		}
 		w.c.early.Add(1)
