@@ -44,7 +44,7 @@ func (w *worker) start() {
 	w.run = run
 	w.c.watching.Go(func() {
 		<-run.Ended
-		if w.planned.Load() == run {
+		if w.planned.Load() == run || w.c.t.Context().Err() != nil { // the test is over
 			return
 		}
 		text := strings.TrimSpace(w.since(from))
