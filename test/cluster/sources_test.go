@@ -90,6 +90,16 @@ func (s *sources) live(ctx context.Context) error {
 	}
 }
 
+// age lets each history do so many steps, so that there are as many calendars and events as there will be from then on.
+func (s *sources) age(ctx context.Context, steps int) error {
+	for i, h := range s.histories {
+		if err := h.Steps(ctx, steps); err != nil {
+			return fmt.Errorf("the history of %s: %w", s.users[i], err)
+		}
+	}
+	return nil
+}
+
 // differences are those between the calendars and the fold.
 func (s *sources) differences(f *oracle.Fold) []string {
 	var found []string
