@@ -52,9 +52,13 @@ func parseOffset(value []byte) (*connector.Offset, error) {
 	if v.Epoch < 0 || v.ReconciledMs < 0 || v.CommittedMs < 0 {
 		return nil, errors.New("a number is negative")
 	}
+	return v.offset(), nil
+}
+
+func (v *offsetValue) offset() *connector.Offset {
 	o := &connector.Offset{Epoch: v.Epoch, ConfigHash: v.ConfigHash, ReconciledMs: v.ReconciledMs, CommittedMs: v.CommittedMs}
 	if v.SyncToken != nil {
 		o.Token = *v.SyncToken
 	}
-	return o, nil
+	return o
 }

@@ -23,18 +23,18 @@ import (
 func newOffsets() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "offsets",
-		Short: "Look at what streams resume from, and reset it",
+		Short: "Look at what streams resume from, set it, reset it",
 		Long: "A stream's offset is its sync token with its epoch. It lies in <name>-offsets, in Kafka Connect's format, and is\n" +
 			"committed with the records that it follows. list, get and export read it beside a running calcdc.",
 		Example: "  calcdc offsets list --config calcdc.yaml\n" +
 			"  calcdc offsets reset --config calcdc.yaml --source work --account alice --collection /alice/work/",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usageError("name a command: calcdc offsets list, get, reset or export")
+			return usageError("name a command: calcdc offsets list, get, set, reset, export or import")
 		},
 	}
 	cmd.AddCommand(newOffsetsList(), newOffsetsGet(), newOffsetsExport(), newOffsetsReset(),
-		notYet("set", "Set offsets"), notYet("import", "Set offsets from an export"))
+		newOffsetsSet(), newOffsetsImport())
 	return cmd
 }
 

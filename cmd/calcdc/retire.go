@@ -99,11 +99,15 @@ func rank(s connector.Stream) int {
 	return 1
 }
 
+// owningTimes is how often a tool takes a partition back. A worker leaves it some seconds each time, in which a removal of many rows
+// comes some thousands further.
+const owningTimes = 100
+
 // owning does act as the owner of the ledger's partition. A worker that takes it back in between only makes it take
 // longer: whoever comes last has seen what the other had committed.
 func owning(ctx context.Context, ledger *offsets.Ledger, act func() error) error {
 	var err error
-	for range 5 {
+	for range owningTimes {
 		if _, err = ledger.Load(ctx); err == nil {
 			err = act()
 		}

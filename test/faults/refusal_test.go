@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -118,6 +119,55 @@ func TestResetWhileRunning(t *testing.T) {
 	}
 	if two := in.stream("work", "alice", cal.Path("alice", "two")); len(two.Markers) != 2 {
 		t.Errorf("%+v", two.Markers)
+	}
+	in.run.Stop()
+}
+
+// Offsets are exported, set and imported while calcdc runs: an older token shows again what was published, and nothing is published twice;
+// an epoch makes one stream be read anew, above it.
+func TestSetWhileRunning(t *testing.T) {
+	t.Parallel()
+	cal := newCalendars(t, davserver.Options{}, "alice")
+	cal.fill("alice", "one", 4)
+	cal.fill("alice", "two", 4)
+	in := newInstance(t, testenv.Env(t, testenv.EnvKafka), "", upstream{name: "work", cal: cal, users: []string{"alice"}})
+	in.start()
+	in.settle()
+	tool := func(args ...string) string {
+		t.Helper()
+		out, code := command(t.Context(), t, in.config(), args...)
+		if code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, code, out)
+		}
+		return out
+	}
+	exported := filepath.Join(in.dir, "offsets.json")
+	if err := os.WriteFile(exported, []byte(tool("offsets", "export")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cal.stir("alice", "one")
+	in.settle()
+	if out := tool("offsets", "import", exported); !strings.Contains(out, "goes on from the token") {
+		t.Errorf("got %s", out)
+	}
+	cal.stir("alice", "one")
+	in.settle()
+	in.quiet()
+	tool("offsets", "set", "--source", "work", "--account", "alice", "--collection", cal.Path("alice", "two"), "--epoch", "7")
+	two := in.stream("work", "alice", cal.Path("alice", "two"))
+	eventually(t, 60*time.Second, "the reset", func() string {
+		in.run.Alive()
+		in.catchUp()
+		if len(two.Markers) < 4 {
+			return fmt.Sprint(two.Markers)
+		}
+		return ""
+	})
+	if m := two.Markers[2]; m.Epoch != 8 || m.Reason != "requested" {
+		t.Errorf("%+v", m)
+	}
+	if one := in.stream("work", "alice", cal.Path("alice", "one")); len(one.Markers) != 2 {
+		t.Errorf("%+v", one.Markers)
 	}
 	in.run.Stop()
 }
