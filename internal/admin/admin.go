@@ -19,7 +19,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -39,35 +38,47 @@ type Admin struct {
 
 type account struct{ source, name string }
 
-// seen is a stream's last status, and since when it has been observed.
+// seen is a stream's last status, since when it has been observed, and what was published of it.
 type seen struct {
 	connector.Status
-	since time.Time
+	since     time.Time
+	labels    labels
+	published [len(ops)]int64
 }
+
+// ops are those of published.
+var ops = [...]string{"c", "u", "d", "r"}
 
 // New makes an Admin of its own registry.
 func New(version string, log hclog.Logger) *Admin {
 	a := &Admin{version: version, log: log, registry: prometheus.NewRegistry(), metrics: newMetrics(),
 		streams: map[connector.Stream]seen{}, accounts: map[account]string{}}
 	a.metrics.register(a.registry, version)
-	a.registry.MustRegister(streams{a})
+	a.registry.MustRegister(told{a})
 	return a
 }
 
 // Stream implements connector.Observer.
 func (a *Admin) Stream(s connector.Status) {
 	a.mu.Lock()
-	before, known := a.streams[s.Stream]
-	now := seen{Status: s, since: before.since}
-	if !known {
-		now.since = time.Now()
-	}
+	now := a.seen(s.Stream)
+	before := now.Status
+	now.Status = s
 	a.streams[s.Stream] = now
 	a.mu.Unlock()
 	if s.Failures > before.Failures {
 		a.metrics.failures.WithLabelValues(streamLabels(s.Stream)...).Inc()
 	}
-	a.logStream(before.Status, s)
+	a.logStream(before, s)
+}
+
+// seen is what is known of a stream. The caller holds mu.
+func (a *Admin) seen(s connector.Stream) seen {
+	now, known := a.streams[s]
+	if !known {
+		now.since, now.labels = time.Now(), labelsOf(s)
+	}
+	return now
 }
 
 // logStream writes a line where something changed that an operator wants to know.
@@ -102,10 +113,14 @@ func (a *Admin) logStream(before, now connector.Status) {
 }
 
 // Published implements connector.Observer.
-func (a *Admin) Published(s connector.Stream, ops map[string]int) {
-	for op, n := range ops {
-		a.metrics.records.WithLabelValues(append(streamLabels(s), op)...).Add(float64(n))
+func (a *Admin) Published(s connector.Stream, records map[string]int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.seen(s)
+	for i, op := range ops {
+		now.published[i] += int64(records[op])
 	}
+	a.streams[s] = now
 }
 
 // Reset implements connector.Observer.
@@ -174,7 +189,7 @@ func (a *Admin) Transaction(records, bytes int, took time.Duration, err error) {
 // Handler serves /metrics and /healthz.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /metrics", a.serveMetrics)
 	mux.HandleFunc("GET /healthz", a.healthz)
 	return mux
 }
