@@ -21,9 +21,10 @@ func (h *home) left(shown []Resource, listing bool, known Index) []string {
 	for _, res := range shown {
 		if res.Presence == Removed {
 			delete(h.listed, res.ID)
-		} else {
-			h.listed[res.ID] = res
+			continue
 		}
+		res.Rows = nil // published, and of no more use
+		h.listed[res.ID] = res
 	}
 	h.missing = nil
 	for id := range known.Resources() {
