@@ -59,8 +59,10 @@ func (h *household) run(ctx context.Context) {
 	defer h.wg.Wait()
 	retry := newBackOff(500*time.Millisecond, time.Minute)
 	phase := rand.Float64()
+	failing := false
 	for {
-		err := h.poll(ctx)
+		err := h.calendars.inSlot(ctx, failing, h.poll, h.owner.c.looks[h.source.Name])
+		failing = err != nil
 		if ctx.Err() != nil {
 			return
 		}

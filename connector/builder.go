@@ -46,7 +46,9 @@ func (b *builder) add(id string, v view, out outcome) error {
 		}
 		n := len(b.tx.Records)
 		b.tx.Records = b.env.records(b.tx.Records, c, before, b.p.snap && (c.op == opRead || c.op == opDelete))
-		b.size += len(b.tx.Records[n].Value)
+		for _, r := range b.tx.Records[n:] {
+			b.size += len(r.Key) + len(r.Value)
+		}
 		if c.row.JSON != nil { // the one that it was made from need not wait for the commit
 			c.row.JSON = b.env.after(b.tx.Records[n].Value, c, before)
 		}

@@ -27,6 +27,8 @@ type Config struct {
 	// a loss, publishes every row all the same.
 	Changes    bool
 	Partitions int32 // of <name>-offsets
+	// Uncommitted bounds the bytes of records that have been made and are not yet committed, over all streams: 0 stands for 64 MiB.
+	Uncommitted int64
 }
 
 // Source is a configured upstream.

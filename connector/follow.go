@@ -101,7 +101,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		err := f.mend(ctx) // outside of the slots: it keeps no source busy
 		if err == nil {
-			err = f.inSlot(ctx, !at.IsZero(), work)
+			err = f.inSlot(ctx, !at.IsZero(), work, f.own, f.slots)
 		}
 		if ctx.Err() != nil {
 			return
@@ -211,17 +211,28 @@ func (s slots) of(failing bool) chan struct{} {
 }
 
 // inSlot runs work when fewer than the account's and then the source's share of passes are running. In this order, an
-// account that has much to do, or has to wait for its quota, holds up no other (Invariant 8).
-func (f *follower) inSlot(ctx context.Context, failing bool, work func(context.Context) error) error {
-	for _, slot := range []chan struct{}{f.own.of(failing), f.slots.of(failing)} {
+// account that has much to do, or has to wait for its quota, holds up no other (Invariant 8). What only waits for its commit runs no
+// more: room bounds that.
+func (t *task) inSlot(ctx context.Context, failing bool, work func(context.Context) error, of ...slots) error {
+	defer t.leave()
+	for _, s := range of {
+		slot := s.of(failing)
 		select {
 		case slot <- struct{}{}:
-			defer func() { <-slot }()
+			t.berths = append(t.berths, slot)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 	return work(ctx)
+}
+
+// leave gives the slots back.
+func (t *task) leave() {
+	for _, slot := range t.berths {
+		<-slot
+	}
+	t.berths = t.berths[:0]
 }
 
 // outcomeUnknown tells whether err is a failed commit after which everything must be loaded again (Invariant 7).

@@ -9,8 +9,9 @@ import (
 // source and writing to Kafka overlap. What is ready when a commit ends goes together into the next.
 type lane struct {
 	ledger Ledger
+	room   *room
 	done   func(Transaction) // after each committed transaction
-	queue  chan Transaction
+	queue  chan submitted
 	wg     sync.WaitGroup // transactions submitted and not yet settled
 	ended  chan struct{}
 	cancel context.CancelCauseFunc // ends the pass at the first failed commit
@@ -19,26 +20,37 @@ type lane struct {
 	err error
 }
 
+// submitted is a transaction with the room that it takes.
+type submitted struct {
+	Transaction
+	units int
+}
+
 // lanePages bounds the transactions that wait for a commit: with the one being prepared and those in flight, what a
 // pass holds in memory.
 const lanePages = 2
 
 // openLane returns a lane and the context of the work that feeds it. close must be called.
-func openLane(ctx context.Context, ledger Ledger, done func(Transaction)) (*lane, context.Context) {
+func openLane(ctx context.Context, ledger Ledger, r *room, done func(Transaction)) (*lane, context.Context) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &lane{ledger: ledger, done: done, queue: make(chan Transaction, lanePages), ended: make(chan struct{}), cancel: cancel}
+	l := &lane{ledger: ledger, room: r, done: done, queue: make(chan submitted, lanePages), ended: make(chan struct{}), cancel: cancel}
 	go l.run(ctx)
 	return l, ctx
 }
 
-// submit hands tx over. It returns the lane's error if a commit has failed.
-func (l *lane) submit(ctx context.Context, tx Transaction) error {
+// submit hands tx over, of so many bytes, once there is room for it. It returns the lane's error if a commit has failed.
+func (l *lane) submit(ctx context.Context, tx Transaction, bytes int) error {
+	units, err := l.room.take(ctx, bytes)
+	if err != nil {
+		return err
+	}
 	l.wg.Add(1)
 	select {
-	case l.queue <- tx:
+	case l.queue <- submitted{tx, units}:
 		return nil
 	case <-ctx.Done():
 		l.wg.Done()
+		l.room.give(units)
 		return context.Cause(ctx)
 	}
 }
@@ -66,26 +78,27 @@ func (l *lane) failure() error {
 func (l *lane) run(ctx context.Context) {
 	defer close(l.ended)
 	for tx := range l.queue {
-		batch := l.gather(tx)
+		batch, units := l.gather(tx)
 		if l.failure() == nil {
 			l.commit(ctx, batch)
 		}
+		l.room.give(units)
 		l.wg.Add(-len(batch))
 	}
 }
 
-// gather takes what waits.
-func (l *lane) gather(first Transaction) []Transaction {
-	batch := []Transaction{first}
+// gather takes what waits, with the room of it all.
+func (l *lane) gather(first submitted) (batch []Transaction, units int) {
+	batch, units = []Transaction{first.Transaction}, first.units
 	for {
 		select {
 		case tx, ok := <-l.queue:
 			if !ok {
-				return batch
+				return batch, units
 			}
-			batch = append(batch, tx)
+			batch, units = append(batch, tx.Transaction), units+tx.units
 		default:
-			return batch
+			return batch, units
 		}
 	}
 }

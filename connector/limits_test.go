@@ -389,12 +389,12 @@ func (g *gated) Commit(context.Context, []Transaction) error {
 
 func TestLaneCommitsNothingBehindAFailure(t *testing.T) {
 	g := &gated{memLedger: newMemLedger(), entered: make(chan struct{}), release: make(chan struct{})}
-	l, ctx := openLane(t.Context(), g, func(Transaction) {})
-	if err := l.submit(ctx, Transaction{}); err != nil {
+	l, ctx := openLane(t.Context(), g, newRoom(defaultRoom), func(Transaction) {})
+	if err := l.submit(ctx, Transaction{}, 0); err != nil {
 		t.Fatal(err)
 	}
 	<-g.entered
-	if err := l.submit(ctx, Transaction{}); err != nil { // waits behind it
+	if err := l.submit(ctx, Transaction{}, 0); err != nil { // waits behind it
 		t.Fatal(err)
 	}
 	close(g.release)

@@ -47,7 +47,7 @@ func (t *task) pass(ctx context.Context) error {
 		p.state = *t.cp.State
 	}
 	p.first = p.state.Commit
-	p.lane, ctx = openLane(ctx, t.owner.ledger, t.committed)
+	p.lane, ctx = openLane(ctx, t.owner.ledger, t.owner.c.room, t.committed)
 	err := p.run(ctx)
 	if closing := p.lane.close(); closing != nil {
 		err = closing
@@ -304,6 +304,7 @@ func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
 	if err := p.submit(ctx, b); err != nil {
 		return err
 	}
+	p.leave() // nothing more is asked of the source
 	return p.lane.flush()
 }
 
@@ -317,5 +318,5 @@ func (p *pass) submit(ctx context.Context, b *builder) error {
 		p.state = *tx.State
 	}
 	p.mark = nil
-	return p.lane.submit(ctx, tx)
+	return p.lane.submit(ctx, tx, b.size)
 }

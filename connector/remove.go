@@ -15,7 +15,7 @@ func (t *task) remove(ctx context.Context) error {
 		return nil
 	}
 	p := &pass{task: t, state: *t.cp.State, prior: t.cp.Offset}
-	p.lane, ctx = openLane(ctx, t.owner.ledger, t.committed)
+	p.lane, ctx = openLane(ctx, t.owner.ledger, t.owner.c.room, t.committed)
 	err := p.empty(ctx)
 	if closing := p.lane.close(); closing != nil {
 		err = closing

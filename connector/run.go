@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,14 +35,17 @@ type Connector struct {
 	obs     Observer
 	log     hclog.Logger
 	slots   map[string]slots // by source
+	looks   map[string]slots // the same for accounts' looks at their homes
+	room    *room
 	rosters []*roster
 }
 
 // New wires a connector.
 func New(cfg Config, sources []Source, topics Topics, obs Observer, log hclog.Logger) *Connector {
-	c := &Connector{cfg: cfg, sources: sources, topics: topics, obs: obs, log: log, slots: map[string]slots{}}
+	c := &Connector{cfg: cfg, sources: sources, topics: topics, obs: obs, log: log,
+		slots: map[string]slots{}, looks: map[string]slots{}, room: newRoom(cmp.Or(cfg.Uncommitted, defaultRoom))}
 	for _, s := range sources {
-		c.slots[s.Name] = newSlots(s.passes())
+		c.slots[s.Name], c.looks[s.Name] = newSlots(s.passes()), newSlots(s.passes())
 	}
 	for i := range c.sources {
 		c.rosters = append(c.rosters, newRoster(c, &c.sources[i]))

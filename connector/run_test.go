@@ -16,12 +16,13 @@ import (
 
 // world is a whole connector over one account, in fake time.
 type world struct {
-	t      *testing.T
-	up     *upstream
-	ledger *memLedger
-	obs    *recorder
-	stop   context.CancelFunc
-	ended  chan error
+	t           *testing.T
+	up          *upstream
+	ledger      *memLedger
+	obs         *recorder
+	uncommitted int64 // Config.Uncommitted
+	stop        context.CancelFunc
+	ended       chan error
 }
 
 // recorder keeps the last status of each stream, and every condition it went through.
@@ -65,7 +66,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) start() {
-	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1}
+	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted}
 	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
 	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 	ctx, stop := context.WithCancel(context.Background())

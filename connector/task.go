@@ -42,6 +42,7 @@ type task struct {
 	noTokens      time.Time           // until then tokens are not relied on
 	deltas        bool                // the last token was answered with a delta, not with a listing
 	home          *home               // of a calendars stream
+	berths        []chan struct{}     // slots of the pass that runs
 
 	mu     sync.Mutex
 	status Status

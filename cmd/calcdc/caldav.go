@@ -12,9 +12,6 @@ import (
 	"github.com/calcdc/calcdc/sources/caldav"
 )
 
-// davPasses is how many streams of a CalDAV source are read, and accounts looked at, at once.
-const davPasses = 8
-
 // davAccount is a user of a CalDAV service.
 type davAccount struct {
 	*caldav.Account
@@ -25,13 +22,13 @@ type davAccount struct {
 func openCalDAV(c *config.Config, s *config.Source, log hclog.Logger) (*upstream, error) {
 	service, err := caldav.Open(caldav.Config{
 		Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
-		Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
+		Timeout: c.Limits.Silence, MaxBody: int(c.Limits.Body), Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
 		CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: userAgent(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up %s: %w", s.Name, err)
 	}
-	u := &upstream{Source: s, connector: connectorOf(s), passes: davPasses}
+	u := &upstream{Source: s, connector: connectorOf(s), passes: s.CalDAV.Concurrency}
 	var faults []error
 	for _, a := range s.CalDAV.Accounts {
 		account, err := service.Account(caldav.Credentials{Name: a.Name, Username: a.Username, Password: a.Password.Reveal(), Token: a.Token.Reveal()},

@@ -40,7 +40,7 @@ func openGoogle(c *config.Config, s *config.Source, log hclog.Logger) (*upstream
 func googleConfig(c *config.Config, s *config.Source) google.Config {
 	g := s.Google
 	out := google.Config{
-		Source: s.Name, Endpoint: g.Endpoint, Streams: streamsOf(s), Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
+		Source: s.Name, Endpoint: g.Endpoint, Timeout: c.Limits.Silence, Streams: streamsOf(s), Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
 		Filter: google.Filter{UpdatedMin: g.UpdatedMin, Query: g.Query, TimeMin: g.TimeMin, TimeMax: g.TimeMax, ICalUID: g.ICalUID,
 			PrivateExtendedProperties: g.PrivateExtendedProperties, SharedExtendedProperties: g.SharedExtendedProperties, EventTypes: g.EventTypes},
 		Quota:       google.Quota{UserPerMinute: g.Quota.UserPerMinute, ProjectPerMinute: g.Quota.ProjectPerMinute},

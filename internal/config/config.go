@@ -16,6 +16,7 @@ type Config struct {
 	Delivery string   `yaml:"delivery" enum:"exactly_once,at_least_once" later:"at_least_once" doc:"exactly_once, or at_least_once (one process only) for brokers without transactions."`
 	Offsets  Offsets  `yaml:"offsets" doc:"The internal topics <name>-offsets and <name>-state."`
 	Events   Events   `yaml:"events" doc:"The form of the records."`
+	Limits   Limits   `yaml:"limits" doc:"What servers and brokers can make calcdc take, of memory and of time."`
 	HTTP     HTTP     `yaml:"http" doc:"The admin server: /healthz and /metrics."`
 	Log      Log      `yaml:"log" doc:"Logging, on standard error."`
 	Sources  []Source `yaml:"sources" doc:"Required. The calendar services to follow. Names are unique."`
@@ -75,6 +76,13 @@ type Offsets struct {
 	Partitions int32 `yaml:"partitions" doc:"Partitions of <name>-offsets and <name>-state. Fixed for life: accounts are mapped to them."`
 }
 
+// Limits bound the memory and the time that servers and brokers can make calcdc take.
+type Limits struct {
+	Uncommitted Size          `yaml:"uncommitted" doc:"Bytes of records that are made and not yet committed, over all sources, at most. While Kafka is slow, polls wait."`
+	Body        Size          `yaml:"body" doc:"Bytes of one calendar object of a CalDAV server, at most. A longer one is published with parse_error, without what it says. An item of Google's may have 16 MiB."`
+	Silence     time.Duration `yaml:"silence" doc:"The longest that a calendar server may say nothing in the middle of a request."`
+}
+
 // Events is the form of the records.
 type Events struct {
 	Format     string `yaml:"format" enum:"json,json_schemas" later:"json_schemas" doc:"json: the Debezium envelope without schema."`
@@ -112,7 +120,7 @@ type CalDAV struct {
 	URL         string    `yaml:"url" doc:"Required. The server, its DAV root or a user's principal: discovery does the rest."`
 	Accounts    []Account `yaml:"accounts" doc:"Required. The users to follow. Names are unique within the source."`
 	Components  []string  `yaml:"components" enum:"VEVENT,VTODO,VJOURNAL" later:"VJOURNAL" doc:"Kinds of entry to follow."`
-	Concurrency int       `yaml:"concurrency" doc:"Requests in flight to this service, at most."`
+	Concurrency int       `yaml:"concurrency" doc:"Calendars that are read at once, at most, and requests in flight for each account."`
 	TLS         CalDAVTLS `yaml:"tls" doc:"TLS to the service."`
 }
 
@@ -148,7 +156,8 @@ func Default() *Config {
 		Offsets:  Offsets{Partitions: 16},
 		Events: Events{Format: "json", Before: "full", Raw: true, MaxRaw: 1 << 20, Tombstones: true,
 			Markers: "headers", Resnapshot: "full"},
-		HTTP: HTTP{Listen: "127.0.0.1:8083"},
+		Limits: Limits{Uncommitted: 64 << 20, Body: 16 << 20, Silence: 2 * time.Minute},
+		HTTP:   HTTP{Listen: "127.0.0.1:8083"},
 		Log:  Log{Level: "info", Format: "text"},
 	}
 }

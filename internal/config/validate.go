@@ -27,6 +27,12 @@ const (
 	maxConcurrency = 256
 	maxPartitions  = 10_000
 	maxMaxRaw      = 64 << 20
+	minUncommitted = 1 << 20
+	maxUncommitted = 64 << 30
+	minBody        = 64 << 10
+	maxBody        = 64 << 20
+	minSilence     = time.Second
+	maxSilence     = time.Hour
 	minSession     = time.Second // what brokers take is theirs to say: 6 s, unless set otherwise
 	maxSession     = 30 * time.Minute
 	maxTxnRecords  = 100_000
@@ -81,6 +87,7 @@ func (c *Config) faults() Faults {
 	k.kafka(c.Kafka)
 	k.between("offsets.partitions", int64(c.Offsets.Partitions), 1, maxPartitions)
 	k.between("events.max_raw", int64(c.Events.MaxRaw), 0, maxMaxRaw)
+	k.limits(c.Limits)
 	k.listen(c.HTTP.Listen)
 	k.sources(c)
 	return k.faults
@@ -175,6 +182,14 @@ func (k *checker) sasl(s SASL) {
 	}
 	if !s.Password.Set() {
 		k.fail("kafka.sasl.password", "required with a mechanism")
+	}
+}
+
+func (k *checker) limits(l Limits) {
+	k.between("limits.uncommitted", int64(l.Uncommitted), minUncommitted, maxUncommitted)
+	k.between("limits.body", int64(l.Body), minBody, maxBody)
+	if l.Silence < minSilence || l.Silence > maxSilence {
+		k.fail("limits.silence", "is %v; it must be between %v and %v", l.Silence, minSilence, maxSilence)
 	}
 }
 
