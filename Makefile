@@ -44,8 +44,8 @@ integration: ## the tests on real servers alone; RUN=pattern chooses
 integration-race: ## the same with the race detector in the tests and in calcdc itself
 	CALCDC_TEST_RACE=1 $(TESTSERVERS) -- $(GO) test -race -count=1 -p 1 -parallel 4 -timeout 30m -tags integration $(INTEGRATION)
 
-chaos: ## three brokers and seeded faults for MINUTES=4 with SEED=random; WORKERS=n, GAP=ms between faults
-	CALCDC_CHAOS_MINUTES=$(or $(MINUTES),4) CALCDC_CHAOS_SEED=$(or $(SEED),random) CALCDC_CHAOS_WORKERS=$(WORKERS) CALCDC_CHAOS_GAP=$(GAP) \
+chaos: ## three brokers and seeded faults for MINUTES=4 with SEED=random; WORKERS=n, GAP=ms between faults, ONLY=kinds
+	CALCDC_CHAOS_MINUTES=$(or $(MINUTES),4) CALCDC_CHAOS_SEED=$(or $(SEED),random) CALCDC_CHAOS_WORKERS=$(WORKERS) CALCDC_CHAOS_GAP=$(GAP) CALCDC_CHAOS_ONLY=$(ONLY) \
 	  $(TESTSERVERS) -only kafka,python -- $(GO) test -count=1 -timeout 180m -tags integration -v -run TestChaos ./test/cluster
 
 soak: ## changes and mild faults for MINUTES=60: memory, goroutines and file descriptors must not grow

@@ -86,8 +86,10 @@ type Index interface {
 	Row(id string) (Hash, bool)
 	// Body returns the row's JSON as last published, nil where it was not kept.
 	Body(id string) ([]byte, error)
-	// Resources runs over all in no particular order; it must not be held over a Commit.
+	// Resources runs over all in the order of their ids. What is committed meanwhile may be shown or not.
 	Resources() iter.Seq2[string, ResourceState]
+	// Unread are the ids, sorted, of the resources whose version is unknown.
+	Unread() []string
 	// Children are the ids, sorted, of the resources whose Parent is the given one.
 	Children(parent string) []string
 }

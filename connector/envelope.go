@@ -69,9 +69,11 @@ func (e envelope) record(key, value []byte, headers []Header) Record {
 	return Record{Topic: e.cfg.DataTopic(e.stream), Partition: e.partition, Key: key, Value: value, Headers: headers}
 }
 
-// changeID is the same however often the change is published, and another for another change.
+// changeID is the same however often the change is published, and another for another change, of another kind of stream
+// whose keys look alike too.
 func (e envelope) changeID(key []byte, c change) []byte {
 	b := make([]byte, 0, 256)
+	b = append(append(b, e.stream.Kind...), 0)
 	b = append(append(b, key...), 0)
 	b = append(append(b, c.op...), 0)
 	b = append(append(b, c.row.Hash[:]...), c.row.ETag...) // all that the row's JSON says

@@ -759,3 +759,17 @@ func TestRetiredStreamsKeepTheirConnector(t *testing.T) {
 		})
 	}
 }
+
+// Keys of events and of rules look alike: a rule that goes with the event of its name is another change.
+func TestChangesOfTwoKindsHaveTwoIDs(t *testing.T) {
+	s := Stream{Source: "work", Account: "alice", Collection: "/a/"}
+	ids := map[string]Kind{}
+	for _, s.Kind = range []Kind{Events, ACL} {
+		e := envelope{stream: s, commit: 7}
+		id := string(e.changeID(s.Key("x"), change{op: opDelete, id: "x"}))
+		if other, twice := ids[id]; twice {
+			t.Errorf("%s has the id of %s", s.Kind, other)
+		}
+		ids[id] = s.Kind
+	}
+}

@@ -253,7 +253,26 @@ func (m *memStream) Resources() iter.Seq2[string, ResourceState] {
 	m.mu.RLock()
 	all := maps.Clone(m.resources)
 	m.mu.RUnlock()
-	return maps.All(all)
+	return func(yield func(string, ResourceState) bool) {
+		for _, id := range slices.Sorted(maps.Keys(all)) {
+			if !yield(id, all[id]) {
+				return
+			}
+		}
+	}
+}
+
+func (m *memStream) Unread() []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var ids []string
+	for id, r := range m.resources {
+		if r.Unknown {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func (m *memStream) Children(parent string) []string {

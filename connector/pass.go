@@ -30,10 +30,10 @@ type pass struct {
 	snap  bool        // a snapshot
 	brief bool        // one that publishes only what differs
 	timed bool        // a comparison by schedule
-	seen  map[string]struct{}
+	seen  IDs         // what the poll has shown
 	held  refusedBodies
-	gone  map[string]struct{} // what a delta has reported removed
-	shown []Resource          // what a poll of a calendars stream has shown
+	kin   *kin
+	shown []Resource // what a poll of a calendars stream has shown
 }
 
 // pass brings the stream up to date. On success the token of a complete, error-free poll is committed (Invariant 2)
@@ -189,7 +189,7 @@ func (p *pass) read(ctx context.Context, q Query) (Page, error) {
 	if err := p.lane.flush(); err != nil {
 		return Page{}, err
 	}
-	p.seen, p.gone, p.shown, p.held = map[string]struct{}{}, map[string]struct{}{}, nil, refusedBodies{}
+	p.seen, p.kin, p.shown, p.held = IDs{}, newKin(p.cp.Index), nil, refusedBodies{}
 	suspect := false
 	for page, err := range p.account.Poll(ctx, q) {
 		if err != nil {
@@ -231,14 +231,14 @@ func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool
 				continue // decided by the account, once the collection's own streams are empty
 			}
 		}
-		p.mourn(res)
-		_, again := p.seen[res.ID]
+		p.kin.note(res)
+		again := p.seen.Has(res.ID)
 		if again {
 			if b, err = p.renew(ctx, b); err != nil {
 				return false, err
 			}
 		}
-		p.seen[res.ID] = struct{}{}
+		p.seen.Add(res.ID)
 		v := p.view(res.ID)
 		out, held := p.weigh(v, res)
 		if held != nil {
@@ -251,15 +251,6 @@ func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool
 		}
 	}
 	return stale, p.submit(ctx, b)
-}
-
-// mourn remembers what a delta has reported removed and not shown again since: its children go with it.
-func (p *pass) mourn(res Resource) {
-	if res.Presence == Removed {
-		p.gone[res.ID] = struct{}{}
-	} else {
-		delete(p.gone, res.ID)
-	}
 }
 
 // renew commits what b holds and opens the next: a resource that this pass shows again, on this page or an earlier

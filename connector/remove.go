@@ -1,9 +1,6 @@
 package connector
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // remove empties a stream whose collection is gone: its first transaction forgets the offset, so that a removal cut
 // short goes on; then a d for each row. There is no marker. A stream that is empty already is left alone.
@@ -28,16 +25,18 @@ func (p *pass) empty(ctx context.Context) error {
 	if p.state.Phase != Removing || p.prior != nil {
 		b.tx.Forget, b.state.Phase = true, Removing
 	}
-	var all []string
-	for id := range p.cp.Index.Resources() {
-		all = append(all, id)
+	all := func(yield func(id string) bool) {
+		for id := range p.cp.Index.Resources() {
+			if !yield(id) {
+				return
+			}
+		}
 	}
-	slices.Sort(all)
-	b, err := p.erase(ctx, b, all)
+	b, n, err := p.erase(ctx, b, all)
 	if err != nil {
 		return err
 	}
-	if len(all) > 0 { // the end has a transaction of its own
+	if n > 0 { // the end has a transaction of its own
 		if err := p.submit(ctx, b); err != nil {
 			return err
 		}

@@ -3,7 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
-	"maps"
+	"iter"
 	"slices"
 )
 
@@ -21,55 +21,57 @@ func (p *pass) sweep(ctx context.Context, listing bool) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.erase(ctx, p.begin(), gone)
+	b, _, err := p.erase(ctx, p.begin(), gone)
 	if err != nil {
 		return nil, err
 	}
 	return b, p.keep(b)
 }
 
-// erase deletes resources, from the open transaction b on. The last transaction is left open.
-func (p *pass) erase(ctx context.Context, b *builder, ids []string) (*builder, error) {
-	for i, id := range ids {
+// erase deletes resources, from the open transaction b on, and tells how many. The last transaction is left open.
+func (p *pass) erase(ctx context.Context, b *builder, ids iter.Seq[string]) (*builder, int, error) {
+	n := 0
+	for id := range ids {
 		v := p.view(id)
 		if err := b.add(id, v, diffGone(v)); err != nil {
-			return nil, err
+			return nil, n, err
 		}
-		if (i+1)%sweepPage == 0 || b.full() {
+		if n++; n%sweepPage == 0 || b.full() {
 			if err := p.submit(ctx, b); err != nil {
-				return nil, err
+				return nil, n, err
 			}
 			b = p.begin()
 		}
 	}
-	return b, nil
+	return b, n, nil
 }
 
 // vanished are the known resources that this very poll has found gone without a word of each: those that its listing did not
 // show, or the children of what its delta has reported removed.
-func (p *pass) vanished(ctx context.Context, listing bool) ([]string, error) {
-	if !listing && p.home == nil && len(p.gone) == 0 {
-		return nil, nil
+func (p *pass) vanished(ctx context.Context, listing bool) (iter.Seq[string], error) {
+	if !listing && p.home == nil && !p.kin.bereft() {
+		return slices.Values[[]string](nil), nil
 	}
 	if err := p.lane.flush(); err != nil {
 		return nil, err
 	}
 	switch {
 	case p.home != nil:
-		return p.home.left(p.shown, listing, p.cp.Index), nil
+		return slices.Values(p.home.left(p.shown, listing, p.cp.Index)), nil
 	case listing:
-		return p.absent(ctx)
+		return p.unseen, p.absent(ctx)
 	}
-	return p.orphans(ctx)
+	orphans, err := p.orphans(ctx)
+	return slices.Values(orphans), err
 }
 
 // orphans are the children of what a delta has reported removed. One that the same delta has shown may outlive its parent: it is
 // looked at (Invariant 3).
 func (p *pass) orphans(ctx context.Context) ([]string, error) {
 	var orphans, shown []string
-	for _, id := range slices.Sorted(maps.Keys(p.gone)) {
+	for _, id := range p.kin.parents() {
 		for _, child := range p.cp.Index.Children(id) {
-			if _, ok := p.seen[child]; ok {
+			if p.seen.Has(child) {
 				shown = append(shown, child)
 			} else {
 				orphans = append(orphans, child)
@@ -102,25 +104,44 @@ func (p *pass) look(ctx context.Context, ids []string) ([]Presence, error) {
 	return there, nil
 }
 
-// absent lists the known resources that this listing did not show, having looked at each directly (Invariant 3).
-func (p *pass) absent(ctx context.Context) ([]string, error) {
-	var missing []string
+// absent looks directly at each known resource that this listing did not show (Invariant 3): all of them must be gone before one
+// is deleted.
+func (p *pass) absent(ctx context.Context) error {
+	part := make([]string, 0, lookPage)
+	for id := range p.unseen {
+		if part = append(part, id); len(part) < lookPage {
+			continue
+		}
+		if err := p.confirm(ctx, part); err != nil {
+			return err
+		}
+		part = part[:0]
+	}
+	return p.confirm(ctx, part)
+}
+
+// confirm sees that all of ids are gone.
+func (p *pass) confirm(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	there, err := p.look(ctx, ids)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
+		return fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, ids[i])
+	}
+	return nil
+}
+
+// unseen runs over the known resources that this poll has not shown, however many.
+func (p *pass) unseen(yield func(id string) bool) {
 	for id := range p.cp.Index.Resources() {
-		if _, ok := p.seen[id]; !ok {
-			missing = append(missing, id)
+		if !p.seen.Has(id) && !yield(id) {
+			return
 		}
 	}
-	slices.Sort(missing)
-	for part := range slices.Chunk(missing, lookPage) {
-		there, err := p.look(ctx, part)
-		if err != nil {
-			return nil, err
-		}
-		if i := slices.IndexFunc(there, func(at Presence) bool { return at != Gone }); i >= 0 {
-			return nil, fmt.Errorf("the listing of %s left out %s, which is there: it was not complete", p.cp.Stream, part[i])
-		}
-	}
-	return missing, nil
 }
 
 // keep carries the rows of collections that are missing, but not yet known to be gone, into a new epoch.

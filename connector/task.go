@@ -61,10 +61,8 @@ func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
 // know takes over what the checkpoint says.
 func (t *task) know() {
 	clear(t.unread)
-	for id, r := range t.cp.Index.Resources() {
-		if r.Unknown {
-			t.unread[id] = struct{}{}
-		}
+	for _, id := range t.cp.Index.Unread() {
+		t.unread[id] = struct{}{}
 	}
 	t.status.Unread, t.status.Note = len(t.unread), t.cp.Caveat
 	if state := t.cp.State; state != nil {

@@ -72,6 +72,9 @@ func checkIndex(t *testing.T, x *index) {
 		if err != nil || !reflect.DeepEqual(again, r) {
 			t.Fatalf("resource %q: %+v came back as %+v, %v", id, r, again, err)
 		}
+		if slices.Contains(x.Unread(), id) != r.Unknown {
+			t.Fatalf("%q is among the unread: %v", id, !r.Unknown)
+		}
 		if r.Parent != "" && !slices.Contains(x.Children(r.Parent), id) {
 			t.Fatalf("%q is not among the children of %q", id, r.Parent)
 		}

@@ -17,10 +17,11 @@ type index struct {
 	resources map[string]string              // by id
 	rows      map[string]string              // by id
 	children  map[string]map[string]struct{} // ids of resources by their parent's
+	unread    map[string]struct{}            // ids of resources whose version is unknown
 }
 
 func newIndex() *index {
-	return &index{resources: map[string]string{}, rows: map[string]string{}, children: map[string]map[string]struct{}{}}
+	return &index{resources: map[string]string{}, rows: map[string]string{}, children: map[string]map[string]struct{}{}, unread: map[string]struct{}{}}
 }
 
 // Resource implements connector.Index.
@@ -70,12 +71,20 @@ func (x *index) Resources() iter.Seq2[string, connector.ResourceState] {
 			ids = append(ids, id)
 		}
 		x.mu.RUnlock()
+		slices.Sort(ids)
 		for id := range slices.Values(ids) {
 			if r, ok := x.Resource(id); ok && !yield(id, r) {
 				return
 			}
 		}
 	}
+}
+
+// Unread implements connector.Index.
+func (x *index) Unread() []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Sorted(maps.Keys(x.unread))
 }
 
 // Children implements connector.Index.
@@ -100,6 +109,11 @@ func (x *index) setResource(id, value, parent string) (added bool) {
 			x.children[parent] = map[string]struct{}{}
 		}
 		x.children[parent][id] = struct{}{}
+	}
+	if len(value) > 1 && value[1]&flagUnknown != 0 {
+		x.unread[id] = struct{}{}
+	} else {
+		delete(x.unread, id)
 	}
 	return put(x.resources, id, value)
 }

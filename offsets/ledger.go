@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -73,8 +74,8 @@ type Ledger struct {
 	log  hclog.Logger
 	fold *fold
 
-	commits sync.RWMutex  // held shared by Commit, exclusively by Load
-	mending chan struct{} // held by Mend
+	commits *semaphore.Weighted // one held by each Commit, all by Load
+	mending chan struct{}       // held by Mend
 
 	mu      sync.Mutex
 	doubt   error    // why nothing may be committed until Load
@@ -88,16 +89,22 @@ var errNotLoaded = errors.New("the ledger must be loaded first")
 
 // NewLedger makes a ledger; Load makes it the owner of its partition. p's transactional id is <name>-<partition>.
 func NewLedger(cfg Config, p Producer, r Reader, log hclog.Logger) *Ledger {
-	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, true), doubt: errNotLoaded, mending: make(chan struct{}, 1)}
+	return &Ledger{cfg: cfg, p: p, r: r, log: log, fold: newFold(cfg.Name, true), doubt: errNotLoaded,
+		commits: semaphore.NewWeighted(allCommits), mending: make(chan struct{}, 1)}
 }
+
+// allCommits is more than there are commits at once.
+const allCommits = 1 << 30
 
 // Load implements connector.Ledger. A *RecordError says that a topic holds a record that cannot be decoded.
 func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Checkpoint, error) {
 	if err := l.p.Fence(ctx); err != nil {
 		return nil, err
 	}
-	l.commits.Lock()
-	defer l.commits.Unlock()
+	if err := l.commits.Acquire(ctx, allCommits); err != nil {
+		return nil, err
+	}
+	defer l.commits.Release(allCommits)
 	// Invariant 4: the end of a log as a broker reports it is not trusted, our own record's offset is.
 	ends, err := l.p.Commit(ctx, []connector.Record{
 		{Topic: Topic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
@@ -160,10 +167,10 @@ func (l *Ledger) Open(s connector.Stream) *connector.Checkpoint {
 // Overtaken implements connector.Ledger: beyond our own last record in the offsets partition stands another owner's
 // barrier. While a commit is under way that cannot be told, nor need it be: the commit will.
 func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
-	if !l.commits.TryLock() {
+	if !l.commits.TryAcquire(allCommits) {
 		return false, nil
 	}
-	defer l.commits.Unlock()
+	defer l.commits.Release(allCommits)
 	if l.inDoubt() != nil {
 		return false, nil
 	}
@@ -207,8 +214,10 @@ func (st *stream) checkpoint(s connector.Stream) *connector.Checkpoint {
 
 // Commit implements connector.Ledger.
 func (l *Ledger) Commit(ctx context.Context, txs []connector.Transaction) error {
-	l.commits.RLock()
-	defer l.commits.RUnlock()
+	if err := l.commits.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.commits.Release(1)
 	if err := l.inDoubt(); err != nil {
 		return err
 	}

@@ -139,8 +139,10 @@ func lossOf(cp *connector.Checkpoint) string { return reasonOf(cp.Lost) }
 
 // write commits transactions of Mend, a bounded number at once.
 func (l *Ledger) write(ctx context.Context, txs []connector.Transaction, lengths map[connector.Stream]int64) error {
-	l.commits.RLock()
-	defer l.commits.RUnlock()
+	if err := l.commits.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer l.commits.Release(1)
 	for part := range slices.Chunk(txs, mendBatch) {
 		if err := l.inDoubt(); err != nil {
 			return fmt.Errorf("%w: %w", connector.ErrDoubt, err)

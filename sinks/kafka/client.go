@@ -74,6 +74,7 @@ func (c *Client) reconnect() {
 
 func (c *Client) newTransport() *kafkago.Transport {
 	return &kafkago.Transport{
+		Dial:           c.cfg.Dial,
 		ClientID:       c.cfg.ClientID,
 		DialTimeout:    dialTimeout,
 		MetadataTTL:    metadataTTL,

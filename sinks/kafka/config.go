@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -26,6 +28,9 @@ type Config struct {
 	MaxRecords         int           // of several callers' commits in one transaction; 5,000
 	MaxBytes           int           // of several callers' commits in one transaction, uncompressed; 16 MiB
 	MaxRequests        int           // in flight at once; 64
+
+	// Dial, where set, opens the connections to brokers in place of a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// OnTransaction, where set, is told of every transaction that was tried: what was in it (bytes uncompressed), the
 	// time it took, encoding included, and how it ended. It must not block.

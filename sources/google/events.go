@@ -137,7 +137,7 @@ func (p *poll) settle(ctx context.Context, end bool) bool {
 	clear(p.held.byID)
 	p.held.order, p.held.bytes = nil, 0
 	for _, it := range decided {
-		p.seen[it.res.ID] = !it.skip && it.res.Presence != connector.Removed
+		p.mark(it)
 		if !it.skip && !p.add(it.res, it.bytes) {
 			return false
 		}
@@ -147,8 +147,8 @@ func (p *poll) settle(ctx context.Context, end bool) bool {
 
 // decide says what a cancelled instance comes to.
 func (p *poll) decide(ctx context.Context, it parsed, end bool) (parsed, error) {
-	alive, shown := p.seen[it.series]
-	if !shown && !(p.listing && end) {
+	alive := p.alive(it.series)
+	if !p.seen.Has(it.series) && !(p.listing && end) {
 		var err error
 		if alive, err = p.livesOn(ctx, it.series); err != nil {
 			return parsed{}, err

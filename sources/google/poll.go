@@ -39,15 +39,17 @@ type poll struct {
 	needs   func(id, etag string) bool
 
 	pager
-	seen  map[string]bool // ids shown in this poll: whether they are alive
-	fresh int             // ids that this page was the first to show
-	idle  int             // pages in a row that brought none
+	seen  connector.IDs // shown in this poll
+	dead  connector.IDs // of these, what is not alive as shown last
+	fresh int           // ids that this page was the first to show
+	idle  int           // pages in a row that brought none
 	held  held
 }
 
 // newPoll decides what is asked for. A token that is not of the kind in use is invalid without asking.
 func (a *Account) newPoll(q connector.Query) (*poll, error) {
-	p := &poll{account: a, query: q, how: bySyncToken, listing: q.Token == "", pending: map[string]bool{}, seen: map[string]bool{},
+	p := &poll{account: a, query: q, how: bySyncToken, listing: q.Token == "", pending: map[string]bool{},
+		seen: connector.IDs{}, dead: connector.IDs{},
 		first: pageQuery{max: othersPage, sync: q.Token}}
 	p.held = held{byID: map[string]parsed{}, alive: map[string]bool{}}
 	for _, id := range q.Pending {
@@ -207,22 +209,35 @@ func (p *poll) take(ctx context.Context, c chunk) bool {
 // show takes one item; false when nothing more is wanted.
 func (p *poll) show(it parsed) bool {
 	id := it.res.ID
-	if _, again := p.seen[id]; !again {
+	if !p.seen.Has(id) {
 		p.fresh++
 	}
-	p.seen[id] = !it.skip && it.res.Presence != connector.Removed
+	p.mark(it)
 	p.held.drop(id) // it is shown again, and the later one counts
 	switch {
 	case it.skip:
 		return true
 	case it.series == "":
 		return p.add(it.res, it.bytes)
-	case p.listing && !it.told && p.seen[it.series]:
+	case p.listing && !it.told && p.alive(it.series):
 		return p.add(it.res, it.bytes)
 	}
 	p.held.hold(it)
 	return true
 }
+
+// mark notes that an item has been shown, and whether it is alive.
+func (p *poll) mark(it parsed) {
+	p.seen.Add(it.res.ID)
+	if it.skip || it.res.Presence == connector.Removed {
+		p.dead.Add(it.res.ID)
+	} else {
+		p.dead.Remove(it.res.ID)
+	}
+}
+
+// alive tells whether what has the id was shown, and alive.
+func (p *poll) alive(id string) bool { return p.seen.Has(id) && !p.dead.Has(id) }
 
 // finish ends a poll whose answer has been read completely.
 func (p *poll) finish(ctx context.Context, end *mark) {
@@ -241,7 +256,7 @@ func (p *poll) fetchPending(ctx context.Context, end *mark) bool {
 	}
 	var ids []string
 	for _, id := range p.query.Pending {
-		if _, shown := p.seen[id]; !shown {
+		if !p.seen.Has(id) {
 			ids = append(ids, id)
 		}
 	}

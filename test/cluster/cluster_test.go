@@ -45,8 +45,8 @@ type cluster struct {
 	quiets   []time.Duration
 }
 
-// newCluster starts brokers and workers.
-func newCluster(t testing.TB, seed uint64, workers, most int) *cluster {
+// newCluster starts brokers; workers come later. Each account has so many resources at most, and something changes at each pace.
+func newCluster(t testing.TB, seed uint64, workers, most int, pace time.Duration) *cluster {
 	t.Helper()
 	var id [4]byte
 	_, _ = rand.Read(id[:])
@@ -63,6 +63,7 @@ func newCluster(t testing.TB, seed uint64, workers, most int) *cluster {
 		l.To(c.kafka.ClientAddr(i))
 	}
 	c.sources = newSources(t, seed, accounts, most)
+	c.sources.pace = pace
 	c.witness = newWitness()
 	c.read()
 	t.Cleanup(c.watching.Wait)
@@ -113,7 +114,7 @@ func (c *cluster) phase(length time.Duration, plan []fault) {
 	c.t.Helper()
 	ctx, stop := context.WithCancel(c.t.Context())
 	defer stop()
-	c.witness.begin()
+	c.witness.begin(c.sources.users)
 	var living, reading, faults sync.WaitGroup
 	living.Go(func() {
 		if err := c.sources.live(ctx); err != nil {

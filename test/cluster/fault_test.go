@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"context"
 	"math/rand/v2"
 	"sync"
 	"syscall"
@@ -148,28 +147,29 @@ func (c *cluster) roll() {
 	}
 }
 
-// disturb spoils the connections with a broker.
+// disturb spoils the connections with a broker, or with all.
 func (c *cluster) disturb(f fault) {
-	l := c.lines[f.target]
 	bad := map[kind]rig.Line{
 		lineCut: {Cut: true}, lineDeaf: {HoldRequests: true}, lineMute: {HoldAnswers: true},
 		lineSlow: {Delay: 20*time.Millisecond + f.lasts/40}, // up to 270 ms
+	}[f.kind]
+	lines := c.lines
+	if where[f.kind].what == "line" {
+		lines = lines[f.target : f.target+1]
 	}
-	switch f.kind {
-	case lineCuts:
-		l.arm(map[int]int{rig.EndTransaction: 3, rig.Produce: 8, rig.AddPartitions: 8, rig.InitProducerID: 6})
-	case lineSlow:
-		for _, each := range c.lines {
-			each.Set(bad[lineSlow])
+	for _, l := range lines {
+		if f.kind == lineCuts {
+			l.arm(map[int]int{rig.EndTransaction: 4, rig.Produce: 12, rig.AddPartitions: 12, rig.InitProducerID: 8})
+		} else {
+			l.Set(bad)
 		}
-	default:
-		l.Set(bad[f.kind])
 	}
-	wait(context.WithoutCancel(c.t.Context()), f.lasts)
-	l.arm(nil)
-	for _, each := range c.lines {
-		if each == l || f.kind == lineSlow {
-			each.Set(rig.Line{})
+	c.last(f)
+	for _, l := range lines {
+		if f.kind == lineCuts {
+			l.arm(nil)
+		} else {
+			l.Set(rig.Line{})
 		}
 	}
 }

@@ -16,25 +16,25 @@ type kind string
 
 // The kinds of faults.
 const (
-	workerKill  kind = "worker killed"            // SIGKILL; another starts soon
-	workerStop  kind = "worker stopped"           // SIGTERM
-	workerPause kind = "worker hangs"             // SIGSTOP, SIGCONT
-	brokerKill  kind = "broker killed"            // SIGKILL; it starts again
-	brokerStop  kind = "broker stopped"           // SIGTERM
-	brokerPause kind = "broker hangs"             // SIGSTOP, SIGCONT
-	deposed     kind = "deposed leader, workers"  // a leader hangs, is deposed and wakes up while all workers begin anew
-	rolling     kind = "brokers restarted"        // one by one
-	leaders     kind = "leaders moved"            // and with them coordinators
-	lineCut     kind = "connections cut"          // with one broker, and refused for a while
-	lineDeaf    kind = "requests wait"            // of one broker's clients, and come late
-	lineMute    kind = "answers wait"             // of one broker
-	lineSlow    kind = "connections slow"         // all
-	lineCuts    kind = "transactions interrupted" // connections cut at requests of transactions, before, within and after
+	workerKill  kind = "worker-kill"         // SIGKILL; another starts soon
+	workerStop  kind = "worker-stop"         // SIGTERM; another starts soon
+	workerPause kind = "worker-pause"        // SIGSTOP, SIGCONT
+	brokerKill  kind = "broker-kill"         // SIGKILL; it starts again
+	brokerStop  kind = "broker-stop"         // SIGTERM; it starts again
+	brokerPause kind = "broker-pause"        // SIGSTOP, SIGCONT
+	deposed     kind = "deposed-leader"      // a broker is paused, others lead, and it wakes up while all workers begin anew
+	rolling     kind = "rolling-restart"     // of the brokers, one by one
+	leaders     kind = "leaders-move"        // and with them coordinators
+	lineCut     kind = "line-cut"            // one broker's connections end, and there are none for a while
+	lineDeaf    kind = "requests-held"       // of one broker's clients; they come late
+	lineMute    kind = "answers-held"        // of one broker; they come late
+	lineSlow    kind = "lines-slow"          // all
+	lineCuts    kind = "transactions-broken" // connections end at requests of transactions: before, within and after
 )
 
 // where says what a kind befalls, and for how long.
 var where = map[kind]struct {
-	what        string // broker, worker, line: one of them; "": all
+	what        string // broker, worker, line: one of them; lines, leaders, "" (brokers): all
 	least, most time.Duration
 	after       time.Duration // until it can be itself again
 }{
@@ -46,12 +46,12 @@ var where = map[kind]struct {
 	brokerPause: {"broker", 2 * time.Second, 14 * time.Second, 2 * time.Second},
 	deposed:     {"broker", 12 * time.Second, 15 * time.Second, 2 * time.Second}, // beyond broker.session.timeout.ms
 	rolling:     {"", 0, 0, 30 * time.Second},
-	leaders:     {"line", 0, 0, 0},
+	leaders:     {"leaders", 0, 0, 0},
 	lineCut:     {"line", 0, 10 * time.Second, 0},
 	lineDeaf:    {"line", time.Second, 12 * time.Second, 0},
 	lineMute:    {"line", time.Second, 12 * time.Second, 0},
-	lineSlow:    {"line", 3 * time.Second, 10 * time.Second, 0},
-	lineCuts:    {"line", 4 * time.Second, 10 * time.Second, 0},
+	lineSlow:    {"lines", 3 * time.Second, 10 * time.Second, 0},
+	lineCuts:    {"lines", 4 * time.Second, 10 * time.Second, 0},
 }
 
 // fault is one event of a plan.
@@ -63,7 +63,11 @@ type fault struct {
 }
 
 func (f fault) String() string {
-	return fmt.Sprintf("%s (%s %d) for %v", f.kind, where[f.kind].what, f.target, f.lasts.Round(time.Millisecond))
+	on := ""
+	if what := where[f.kind].what; what != "" {
+		on = fmt.Sprintf(" of %s %d", what, f.target)
+	}
+	return fmt.Sprintf("%s%s for %v", f.kind, on, f.lasts.Round(time.Millisecond))
 }
 
 // planner makes plans of faults. Equal seeds make equal plans.
@@ -73,6 +77,7 @@ type planner struct {
 	workers int
 	gap     time.Duration // between the beginnings of two faults, on average
 	deck    []kind        // what is left until all have been drawn
+	next    *fault        // was drawn too late for its phase
 }
 
 func newPlanner(seed uint64, workers int, gap time.Duration, kinds []kind) *planner {
@@ -100,6 +105,7 @@ func (p *planner) phase(length time.Duration) []fault {
 			at = max(at, busy[name])
 		}
 		if at > length {
+			p.next = &f
 			return all
 		}
 		f.at = at
@@ -112,6 +118,11 @@ func (p *planner) phase(length time.Duration) []fault {
 
 // draw draws a kind, each once before any comes again, and where and for how long it strikes.
 func (p *planner) draw() fault {
+	if p.next != nil {
+		f := *p.next
+		p.next = nil
+		return f
+	}
 	if len(p.deck) == 0 {
 		p.deck = slices.Clone(p.kinds)
 		p.rng.Shuffle(len(p.deck), func(i, j int) { p.deck[i], p.deck[j] = p.deck[j], p.deck[i] })
@@ -123,7 +134,7 @@ func (p *planner) draw() fault {
 	switch w.what {
 	case "worker":
 		f.target = p.rng.IntN(p.workers)
-	default:
+	case "broker", "line":
 		f.target = p.rng.IntN(brokers)
 	}
 	return f
@@ -132,10 +143,13 @@ func (p *planner) draw() fault {
 // names are what must be free before a fault begins.
 func (p *planner) names(f fault) []string {
 	what := where[f.kind].what
-	names := []string{fmt.Sprint(what, f.target)}
+	names := []string{fmt.Sprint(what, f.target)} // lines0 too: of those there is one at a time
 	for i := range max(brokers, p.workers) {
 		if f.kind == deposed {
 			names = append(names, fmt.Sprint("worker", i))
+		}
+		if what == "lines" {
+			names = append(names, fmt.Sprint("line", i))
 		}
 		if what == "" || what == "broker" && (f.kind == deposed || p.rng.IntN(4) > 0) {
 			names = append(names, fmt.Sprint("broker", i))
@@ -148,18 +162,27 @@ func (p *planner) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(p.rng.Int64N(int64(most-least)+1))
 }
 
-// A seed's plan is always the same, and has every kind before one comes again.
+// A seed's plan is always the same, and has every kind before one comes again; so has the usual run.
 func TestPlan(t *testing.T) {
-	one, two := newPlanner(7, 3, 3*time.Second, everyKind()), newPlanner(7, 3, 3*time.Second, everyKind())
-	plan, again := one.phase(5*time.Minute), two.phase(5*time.Minute)
-	if !reflect.DeepEqual(plan, again) {
+	usual := func() (all []fault) {
+		p := newPlanner(usualSeed, usualWorkers, usualGap*time.Millisecond, everyKind())
+		for range usualPhases {
+			all = append(all, p.phase(usualPhase)...)
+		}
+		return all
+	}
+	plan := usual()
+	if again := usual(); !reflect.DeepEqual(plan, again) {
 		t.Errorf("the same seed makes\n%v\nand\n%v", plan, again)
 	}
 	seen := map[kind]bool{}
-	for _, f := range plan[:len(where)] {
+	for _, f := range plan {
+		if seen[f.kind] && len(seen) < len(where) {
+			t.Errorf("%s comes again before all have come: %v", f.kind, plan)
+		}
 		seen[f.kind] = true
 	}
 	if len(seen) != len(where) {
-		t.Errorf("the first %d faults are of %d kinds", len(where), len(seen))
+		t.Errorf("the usual run has %d kinds of %d", len(seen), len(where))
 	}
 }

@@ -27,7 +27,10 @@ const (
 // Over an hour (or CALCDC_SOAK_MINUTES) of changes and now and then a fault, memory, goroutines and file descriptors of the workers do not grow.
 func TestSoak(t *testing.T) {
 	minutes, seed := number(t, "CALCDC_SOAK_MINUTES", 60), number(t, "CALCDC_CHAOS_SEED", usualSeed)
-	c := newCluster(t, seed, int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), 60)
+	c := newCluster(t, seed, int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), 60, 150*time.Millisecond)
+	if err := c.sources.age(t.Context(), 200); err != nil {
+		t.Fatal(err)
+	}
 	needs := &needs{c: c, begin: time.Now(), samples: map[*worker][]need{}}
 	ctx, stop := context.WithCancel(t.Context())
 	var sampling sync.WaitGroup

@@ -21,7 +21,6 @@ import (
 const (
 	password = "secret"
 	beating  = "beat" // a calendar of each user, in which one event changes all the time
-	pace     = 40 * time.Millisecond
 )
 
 // sources are calendars in the test's process, and what happens to them.
@@ -32,6 +31,7 @@ type sources struct {
 	histories []*history.History
 	rng       *rand.Rand
 	turn      int
+	pace      time.Duration // between two changes
 	client    *http.Client
 }
 
@@ -65,7 +65,7 @@ func newSources(t testing.TB, seed uint64, n, most int) *sources {
 
 // live lets things happen until ctx ends.
 func (s *sources) live(ctx context.Context) error {
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(s.pace)
 	defer tick.Stop()
 	for {
 		select {
@@ -88,6 +88,16 @@ func (s *sources) live(ctx context.Context) error {
 			s.InvalidateTokens(user, all[s.rng.IntN(len(all))])
 		}
 	}
+}
+
+// age lets each history do so many steps, so that there are as many calendars and events as there will be from then on.
+func (s *sources) age(ctx context.Context, steps int) error {
+	for i, h := range s.histories {
+		if err := h.Steps(ctx, steps); err != nil {
+			return fmt.Errorf("the history of %s: %w", s.users[i], err)
+		}
+	}
+	return nil
 }
 
 // differences are those between the calendars and the fold.

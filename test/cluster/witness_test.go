@@ -18,7 +18,7 @@ import (
 const after = 2 * time.Second
 
 // several stands for the kinds of faults that a silence is laid to together.
-const several kind = "several at a time"
+const several kind = "(several)"
 
 // witness notes when committed records of each account come, and what befell the cluster meanwhile.
 type witness struct {
@@ -90,11 +90,13 @@ func (w *witness) carried(f fault, began time.Time) {
 }
 
 // begin begins a phase.
-func (w *witness) begin() {
+func (w *witness) begin(accounts []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on, w.from, w.faults = true, time.Now(), nil
-	clear(w.seen)
+	for _, account := range accounts {
+		w.seen[account] = nil
+	}
 }
 
 // end ends a phase: all has come by now.
@@ -165,11 +167,11 @@ func (w *witness) table() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-26s %3s  %8s %8s  longest silence of an account, where no other fault was near\n", "fault", "n", "median", "most")
+	fmt.Fprintf(&b, "%-20s %3s  %8s %8s  longest silence of an account, where no other fault was near\n", "fault", "n", "median", "most")
 	for _, k := range append(everyKind(), several) {
 		all := slices.Sorted(slices.Values(w.silences[k]))
 		if n := len(all); n > 0 {
-			fmt.Fprintf(&b, "%-26s %3d  %6.1f s %6.1f s\n", k, n, all[n/2].Seconds(), all[n-1].Seconds())
+			fmt.Fprintf(&b, "%-20s %3d  %6.1f s %6.1f s\n", k, n, all[n/2].Seconds(), all[n-1].Seconds())
 		}
 	}
 	fmt.Fprintf(&b, "without any fault: at most %.1f s\nlongest of all: %.1f s, %s, with %s", w.usual.Seconds(), w.longest.lasts.Seconds(),

@@ -44,10 +44,12 @@ func (w *worker) start() {
 	w.run = run
 	w.c.watching.Go(func() {
 		<-run.Ended
-		if w.planned.Load() == run {
+		if w.planned.Load() == run || w.c.t.Context().Err() != nil { // the test is over
 			return
 		}
-		if text := w.since(from); strings.Contains(text, ": started:") {
+		text := strings.TrimSpace(w.since(from))
+		w.c.note("%s: a start in vain: %s", w.name, text[strings.LastIndexByte(text, '\n')+1:])
+		if strings.Contains(text, ": started:") {
 			w.c.t.Errorf("%s ended by itself with code %d:\n%s", w.name, run.Code(), rig.Tail(w.log))
 		}
 		w.c.early.Add(1)
