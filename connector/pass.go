@@ -15,6 +15,9 @@ const (
 	trustAfter  = 3
 )
 
+// defaultCollections is how many an account may have where nothing is said: what is known of each takes some KB.
+const defaultCollections = 10_000
+
 // errSuspect is how a delta ends that cannot be right: it lists a known member whose ETag and bytes are unchanged,
 // as servers do that have silently forgotten the token.
 var errSuspect = errors.New("the delta lists what has not changed")
@@ -227,6 +230,9 @@ func (p *pass) publish(ctx context.Context, page Page, listing bool) (stale bool
 		}
 		if p.home != nil {
 			p.shown = append(p.shown, res)
+			if most := cmp.Or(p.owner.c.cfg.Collections, defaultCollections); len(p.shown) > most {
+				return false, fmt.Errorf("the account has more than %d collections: raise limits.collections", most)
+			}
 			if res.Presence == Removed {
 				continue // decided by the account, once the collection's own streams are empty
 			}

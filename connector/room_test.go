@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -82,4 +83,24 @@ func TestSlowCommits(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnAccountOfTooManyCollections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.most = 2
+		for _, id := range []string{"/a/", "/b/", "/c/"} {
+			w.up.put(w.up.add(id), "1", "=1")
+		}
+		w.start()
+		w.polls(3)
+		calendars := Stream{Source: "work", Account: w.up.Name(), Kind: Calendars}
+		if s := w.obs.status(calendars); !strings.Contains(s.Err, "raise limits.collections") || len(w.ledger.records()) > 0 {
+			t.Errorf("%+v, %d records", s, len(w.ledger.records()))
+		}
+		w.up.drop("/c/")
+		w.polls(10)
+		w.check("/a/", "/b/")
+		w.end()
+	})
 }

@@ -21,6 +21,7 @@ type world struct {
 	ledger      *memLedger
 	obs         *recorder
 	uncommitted int64 // Config.Uncommitted
+	most        int   // Config.Collections
 	stop        context.CancelFunc
 	ended       chan error
 }
@@ -66,7 +67,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) start() {
-	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted}
+	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted, Collections: w.most}
 	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
 	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 	ctx, stop := context.WithCancel(context.Background())

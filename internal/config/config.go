@@ -80,6 +80,7 @@ type Offsets struct {
 type Limits struct {
 	Uncommitted Size          `yaml:"uncommitted" doc:"Bytes of records that are made and not yet committed, over all sources, at most. While Kafka is slow, polls wait."`
 	Body        Size          `yaml:"body" doc:"Bytes of one calendar object of a CalDAV server, at most. A longer one is published with parse_error, without what it says. An item of Google's may have 16 MiB."`
+	Collections int           `yaml:"collections" doc:"Collections of one account, at most. Of an account with more none is read, and its state says so."`
 	Silence     time.Duration `yaml:"silence" doc:"The longest that a calendar server may say nothing in the middle of a request."`
 }
 
@@ -156,9 +157,9 @@ func Default() *Config {
 		Offsets:  Offsets{Partitions: 16},
 		Events: Events{Format: "json", Before: "full", Raw: true, MaxRaw: 1 << 20, Tombstones: true,
 			Markers: "headers", Resnapshot: "full"},
-		Limits: Limits{Uncommitted: 64 << 20, Body: 16 << 20, Silence: 2 * time.Minute},
+		Limits: Limits{Uncommitted: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},
 		HTTP:   HTTP{Listen: "127.0.0.1:8083"},
-		Log:  Log{Level: "info", Format: "text"},
+		Log:    Log{Level: "info", Format: "text"},
 	}
 }
 

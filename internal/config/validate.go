@@ -31,6 +31,7 @@ const (
 	maxUncommitted = 64 << 30
 	minBody        = 64 << 10
 	maxBody        = 64 << 20
+	maxCollections = 1_000_000
 	minSilence     = time.Second
 	maxSilence     = time.Hour
 	minSession     = time.Second // what brokers take is theirs to say: 6 s, unless set otherwise
@@ -188,6 +189,7 @@ func (k *checker) sasl(s SASL) {
 func (k *checker) limits(l Limits) {
 	k.between("limits.uncommitted", int64(l.Uncommitted), minUncommitted, maxUncommitted)
 	k.between("limits.body", int64(l.Body), minBody, maxBody)
+	k.between("limits.collections", int64(l.Collections), 1, maxCollections)
 	if l.Silence < minSilence || l.Silence > maxSilence {
 		k.fail("limits.silence", "is %v; it must be between %v and %v", l.Silence, minSilence, maxSilence)
 	}

@@ -185,7 +185,7 @@ func (a *Account) properties(ctx context.Context, u *url.URL, depth string, prop
 		return nil, nil, err
 	}
 	defer ans.Close()
-	all, err := readProps(ans.body, ans.Header.Get("Content-Type"))
+	all, err := readProps(ans.body, ans.Header.Get("Content-Type"), a.cfg.MaxCollections)
 	if err == nil && len(all) == 0 {
 		err = errEmpty
 	}

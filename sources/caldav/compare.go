@@ -24,7 +24,7 @@ func (a *Account) self(ctx context.Context, at place, props ...string) (*node, e
 		return nil, gone(err)
 	}
 	defer ans.Close()
-	all, err := readProps(ans.body, ans.Header.Get("Content-Type"))
+	all, err := readProps(ans.body, ans.Header.Get("Content-Type"), a.cfg.MaxCollections)
 	if err == nil && len(all) == 0 {
 		err = errEmpty
 	}

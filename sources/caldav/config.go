@@ -32,6 +32,8 @@ type Config struct {
 	Limit int
 	// MaxBody bounds one object's text in bytes; a longer one is Failed. 16 MiB.
 	MaxBody int
+	// MaxCollections bounds the answer to a question about an account's collections. 10,000.
+	MaxCollections int
 }
 
 // Credentials are those of one account: username and password (Basic), or a token (Bearer).
@@ -62,6 +64,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = 16 << 20
+	}
+	if c.MaxCollections <= 0 {
+		c.MaxCollections = 10_000
 	}
 	if c.Follow == nil {
 		c.Follow = func(string, string) bool { return true }

@@ -30,7 +30,7 @@ func FuzzMultistatus(f *testing.F) {
 		if errors.Is(err, io.EOF) && !bytes.Contains(doc, []byte("multistatus")) && !bytes.Contains(doc, []byte("\x00")) && !bytes.Contains(doc, []byte("encoding")) {
 			t.Fatal("an end without a multistatus")
 		}
-		all, err := readProps(bytes.NewReader(doc), "text/xml")
+		all, err := readProps(bytes.NewReader(doc), "text/xml", 1000)
 		if err != nil && all != nil {
 			t.Fatal("resources beside an error")
 		}

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	maxNodes = 200_000 // elements in one answer about collections
-	maxText  = 1 << 20 // bytes of one text in it
-	maxTexts = 64 << 20
+	nodesPerCollection = 64      // elements in an answer about collections, on the average
+	maxText            = 1 << 20 // bytes of one text in it
+	maxTexts           = 64 << 20
 )
 
 // node is an element of an answer about collections, which is small.
@@ -53,13 +53,13 @@ type described struct {
 	props  node
 }
 
-// readProps reads a whole multistatus about collections.
-func readProps(r io.Reader, contentType string) ([]described, error) {
+// readProps reads a whole multistatus about so many collections at most.
+func readProps(r io.Reader, contentType string, collections int) ([]described, error) {
 	decoded, err := xmlpull.Decoded(r, contentType)
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{multistatus: multistatus{x: xmlpull.NewReader(decoded)}}
+	t := &tree{multistatus: multistatus{x: xmlpull.NewReader(decoded)}, maxNodes: nodesPerCollection * (collections + 1)}
 	if _, err := t.x.Next(); err != nil {
 		return nil, malformed(err)
 	}
@@ -85,6 +85,7 @@ func readProps(r io.Reader, contentType string) ([]described, error) {
 type tree struct {
 	multistatus
 	nodes, texts int
+	maxNodes     int
 }
 
 func (t *tree) describe() (described, error) {
@@ -132,8 +133,8 @@ func (t *tree) propstat(d *described) error {
 // element reads the element at hand with everything in it: its children, or where it has none its text.
 func (t *tree) element() (*node, error) {
 	n := &node{name: t.x.Name(), attr: t.x.Attr("name")}
-	if t.nodes++; t.nodes > maxNodes {
-		return n, fmt.Errorf("an answer of more than %d elements", maxNodes)
+	if t.nodes++; t.nodes > t.maxNodes {
+		return n, fmt.Errorf("an answer of more than %d elements, too many for %d collections: raise limits.collections", t.maxNodes, t.maxNodes/nodesPerCollection-1)
 	}
 	err := t.x.Content(maxText, func() error {
 		c, err := t.element()
