@@ -21,7 +21,7 @@ import (
 // What a run is like where nothing else is asked for.
 const (
 	usualSeed    = 21
-	usualWorkers = 1
+	usualWorkers = 3
 	usualPhase   = 32 * time.Second
 	usualPhases  = 2
 	usualGap     = 3500 // milliseconds
