@@ -63,7 +63,8 @@ func kinds(t testing.TB) []kind {
 
 // Whatever befalls workers, brokers and connections, at every quiet moment and at the end the topics equal the calendars, no
 // change was published twice, and epochs and markers are in order. CALCDC_CHAOS_SEED (a number, or random), CALCDC_CHAOS_MINUTES,
-// CALCDC_CHAOS_WORKERS, CALCDC_CHAOS_GAP (milliseconds between faults) and CALCDC_CHAOS_ONLY (kinds of faults) ask for other runs.
+// CALCDC_CHAOS_WORKERS, CALCDC_CHAOS_GAP (milliseconds between faults) and CALCDC_CHAOS_ONLY (kinds of faults) ask for other runs;
+// CALCDC_CHAOS_DIR is where configurations and logs of the workers stay.
 func TestChaos(t *testing.T) {
 	seed := number(t, "CALCDC_CHAOS_SEED", usualSeed)
 	phases, length := usualPhases, usualPhase
@@ -71,7 +72,7 @@ func TestChaos(t *testing.T) {
 		phases, length = int(minutes), 50*time.Second
 	}
 	gap := time.Duration(number(t, "CALCDC_CHAOS_GAP", usualGap)) * time.Millisecond
-	c := newCluster(t, seed, int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), 400, 40*time.Millisecond)
+	c := newCluster(t, options{seed: seed, workers: int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), most: 400, pace: 40 * time.Millisecond, level: "debug"})
 	c.run(seed, phases, length, newPlanner(seed, len(c.workers), gap, kinds(t)))
 	c.sameToAnother()
 }

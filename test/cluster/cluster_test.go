@@ -3,10 +3,12 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +32,7 @@ const (
 type cluster struct {
 	t       testing.TB
 	name    string
+	dir     string // of the workers' configurations and logs
 	began   time.Time
 	sources *sources
 	kafka   *testenv.Kafka
@@ -45,15 +48,25 @@ type cluster struct {
 	quiets   []time.Duration
 }
 
-// newCluster starts brokers; workers come later. Each account has so many resources at most, and something changes at each pace.
-func newCluster(t testing.TB, seed uint64, workers, most int, pace time.Duration) *cluster {
+// options say what a cluster is like.
+type options struct {
+	seed    uint64
+	workers int
+	most    int           // resources of an account
+	pace    time.Duration // between two changes of all accounts
+	level   string        // of the workers' logs
+}
+
+// newCluster starts brokers; workers come later.
+func newCluster(t testing.TB, o options) *cluster {
 	t.Helper()
 	var id [4]byte
 	_, _ = rand.Read(id[:])
-	c := &cluster{t: t, name: "chaos-" + hex.EncodeToString(id[:]), began: time.Now(), nodes: make([]sync.Mutex, brokers)}
+	c := &cluster{t: t, name: "chaos-" + hex.EncodeToString(id[:]), dir: cmp.Or(os.Getenv("CALCDC_CHAOS_DIR"), t.TempDir()), began: time.Now(),
+		nodes: make([]sync.Mutex, brokers)}
 	var clients []string
 	for i := range brokers {
-		l := newLine(t, seed+uint64(i))
+		l := newLine(t, o.seed+uint64(i))
 		c.lines, clients = append(c.lines, l), append(clients, l.Addr())
 	}
 	c.kafka = testenv.NewKafka(t, testenv.KafkaOptions{Brokers: brokers, Clients: clients, Heap: "300m", Properties: map[string]string{
@@ -62,13 +75,12 @@ func newCluster(t testing.TB, seed uint64, workers, most int, pace time.Duration
 	for i, l := range c.lines {
 		l.To(c.kafka.ClientAddr(i))
 	}
-	c.sources = newSources(t, seed, accounts, most)
-	c.sources.pace = pace
+	c.sources = newSources(t, o)
 	c.witness = newWitness()
 	c.read()
 	t.Cleanup(c.watching.Wait)
-	for n := range workers {
-		c.workers = append(c.workers, c.newWorker(n))
+	for n := range o.workers {
+		c.workers = append(c.workers, c.newWorker(n, o.level))
 	}
 	c.sampler = newSampler(c.workers)
 	c.note("three brokers run")
@@ -76,7 +88,7 @@ func newCluster(t testing.TB, seed uint64, workers, most int, pace time.Duration
 }
 
 // configuration is that of a worker, with an address of its own for the admin server.
-func (c *cluster) configuration(admin string) string {
+func (c *cluster) configuration(admin, level string) string {
 	var addrs []string
 	for _, l := range c.lines {
 		addrs = append(addrs, l.Addr())
@@ -85,7 +97,8 @@ func (c *cluster) configuration(admin string) string {
 kafka: {brokers: [%[2]s], topic_prefix: %[1]s, topics: {partitions: 6, replication_factor: %[3]d}}
 offsets: {partitions: %[4]d}
 http: {listen: %[5]s}
-`, c.name, strings.Join(addrs, ", "), brokers, partitions, admin) + c.sources.source()
+log: {level: %[6]s}
+`, c.name, strings.Join(addrs, ", "), brokers, partitions, admin, level) + c.sources.source()
 }
 
 func (c *cluster) topics() []string {

@@ -27,7 +27,7 @@ const (
 // Over an hour (or CALCDC_SOAK_MINUTES) of changes and now and then a fault, memory, goroutines and file descriptors of the workers do not grow.
 func TestSoak(t *testing.T) {
 	minutes, seed := number(t, "CALCDC_SOAK_MINUTES", 60), number(t, "CALCDC_CHAOS_SEED", usualSeed)
-	c := newCluster(t, seed, int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), 60, 150*time.Millisecond)
+	c := newCluster(t, options{seed: seed, workers: int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), most: 60, pace: 150 * time.Millisecond, level: "info"})
 	if err := c.sources.age(t.Context(), 200); err != nil {
 		t.Fatal(err)
 	}

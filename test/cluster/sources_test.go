@@ -35,17 +35,17 @@ type sources struct {
 	client    *http.Client
 }
 
-// newSources makes calendars of n users; each has at most so many resources.
-func newSources(t testing.TB, seed uint64, n, most int) *sources {
+// newSources makes calendars of the accounts.
+func newSources(t testing.TB, o options) *sources {
 	t.Helper()
-	s := &sources{rng: rand.New(rand.NewPCG(seed, 0x50)), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}}}
-	options := davserver.Options{Users: map[string]string{}}
-	for i := range n {
+	s := &sources{rng: rand.New(rand.NewPCG(o.seed, 0x50)), pace: o.pace, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2}}}
+	served := davserver.Options{Users: map[string]string{}}
+	for i := range accounts {
 		user := fmt.Sprintf("user%02d", i)
 		s.users = append(s.users, user)
-		options.Users[user] = password
+		served.Users[user] = password
 	}
-	s.Server = davserver.New(options)
+	s.Server = davserver.New(served)
 	front := httptest.NewServer(s.Server)
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
@@ -56,8 +56,8 @@ func newSources(t testing.TB, seed uint64, n, most int) *sources {
 	for i, user := range s.users {
 		s.MakeCalendar(user, beating, "beats")
 		server := &oracle.Server{URL: front.URL, User: user, Password: password, Home: "/" + user + "/calendars/", Client: s.client}
-		h := history.New(server, seed+uint64(i))
-		h.OddNames, h.Most = []string{"a b %d.ics", "ü-%d.ics", "x@y+%d.ics", "h#%d.ics"}, most
+		h := history.New(server, o.seed+uint64(i))
+		h.OddNames, h.Most = []string{"a b %d.ics", "ü-%d.ics", "x@y+%d.ics", "h#%d.ics"}, o.most
 		s.histories = append(s.histories, h)
 	}
 	return s

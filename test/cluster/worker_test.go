@@ -26,14 +26,22 @@ type worker struct {
 }
 
 // newWorker writes the worker's configuration.
-func (c *cluster) newWorker(n int) *worker {
+func (c *cluster) newWorker(n int, level string) *worker {
 	c.t.Helper()
-	dir := c.t.TempDir()
-	w := &worker{c: c, name: fmt.Sprintf("worker %d", n), config: filepath.Join(dir, "calcdc.yaml"),
-		log: filepath.Join(dir, "calcdc.log"), http: rig.FreeAddr(c.t)}
-	if err := os.WriteFile(w.config, []byte(c.configuration(w.http)), 0o600); err != nil {
+	dir := filepath.Join(c.dir, fmt.Sprintf("worker-%d", n))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		c.t.Fatal(err)
 	}
+	w := &worker{c: c, name: fmt.Sprintf("worker %d", n), config: filepath.Join(dir, "calcdc.yaml"),
+		log: filepath.Join(dir, "calcdc.log"), http: rig.FreeAddr(c.t)}
+	if err := os.WriteFile(w.config, []byte(c.configuration(w.http, level)), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() {
+		if c.t.Failed() {
+			c.t.Logf("%s: end of the log\n%s", w.name, rig.Tail(w.log))
+		}
+	})
 	return w
 }
 
