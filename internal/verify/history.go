@@ -53,7 +53,7 @@ func (f *Fold) Add(r Record) {
 	switch {
 	case e.marker != nil:
 		f.marker(s, r, *e.marker)
-	case r.Value == nil:
+	case e.bare:
 		f.tombstone(s, r)
 	case e.envelope != nil:
 		f.change(s, r, e)

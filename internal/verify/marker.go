@@ -55,7 +55,7 @@ func (p *Progress) mark(m Marker) {
 	case markBegin, markReset:
 		p.Epoch, p.Snapshot = m.Epoch, true
 	case markEnd:
-		p.Snapshot = false
+		p.Epoch, p.Snapshot = m.Epoch, false // compaction may have left the end alone
 	}
 }
 

@@ -34,12 +34,18 @@ var keyFields = map[connector.Kind][]string{
 	connector.Settings:  {"source", "account", "id"},
 }
 
-// entry is a record of a data topic, taken apart: a marker, a row's change, or, where it has neither, a tombstone.
+// entry is a record of a data topic, taken apart: a marker, a row's change, or a tombstone.
 type entry struct {
 	stream   Stream
 	id       string // "" of a marker
 	marker   *Marker
-	envelope *envelope
+	envelope *envelope // nil beside the error of a value that cannot be decoded
+	bare     bool      // neither: a tombstone
+}
+
+// gone tells whether the record takes the row away: a d, or a tombstone.
+func (e entry) gone() bool {
+	return e.bare || e.envelope != nil && e.envelope.Op == "d"
 }
 
 // takeApart reads a record. Beside an error the entry is what could be read; without even a stream, its Kind is "".
@@ -55,6 +61,7 @@ func takeApart(r Record) (entry, error) {
 		e.marker = &m
 		return e, err
 	case r.Value == nil:
+		e.bare = true
 		return e, nil
 	}
 	e.envelope = new(envelope)

@@ -4,15 +4,20 @@ package oracle
 
 import "github.com/calcdc/calcdc/internal/verify"
 
-// What the fold is made of.
-type (
-	Fold   = verify.Fold
-	State  = verify.State
-	Stream = verify.Stream
-	Record = verify.Record
-	Row    = verify.Row
-	Marker = verify.Marker
-)
+// Fold is what the records so far amount to.
+type Fold = verify.Fold
+
+// State is a stream as its records tell it.
+type State = verify.State
+
+// Stream is a record's key without its last field, with the topic's kind.
+type Stream = verify.Stream
+
+// Record is a committed record.
+type Record = verify.Record
+
+// Row is a row as published.
+type Row = verify.Row
 
 // NewFold begins with no records, of CalDAV.
 func NewFold() *Fold { return verify.NewFold() }
