@@ -23,7 +23,8 @@ func newRoot() (root *cobra.Command, started *bool) {
 		Example: "  calcdc demo                              everything embedded: see what it does\n" +
 			"  calcdc check --config calcdc.yaml        is the configuration right, is everything within reach?\n" +
 			"  calcdc run --config calcdc.yaml          follow the calendars until stopped\n" +
-			"  calcdc tail --config calcdc.yaml         watch the changes in Kafka",
+			"  calcdc tail --config calcdc.yaml         watch the changes in Kafka\n" +
+			"  calcdc verify --config calcdc.yaml       do the topics hold what the calendars hold?",
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -36,8 +37,7 @@ func newRoot() (root *cobra.Command, started *bool) {
 		},
 	}
 	root.SetVersionTemplate("calcdc {{.Version}}\n")
-	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newConfig(), newVersion(),
-		notYet("verify", "Fold the topics, list the sources, report every difference"),
+	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newVerify(), newConfig(), newVersion(),
 		notYet("snapshot", "Ask for a re-snapshot of sources, accounts or collections"))
 	return root, started
 }

@@ -42,6 +42,7 @@ func TestFoldEqualsSource(t *testing.T) {
 			in.settle(settleTime)
 			in.quiet()
 			in.stop()
+			in.verified()
 			for k, s := range in.reader.Fold.Streams {
 				if len(s.Markers) > 2 && !h.Deleted[k.Collection] {
 					t.Errorf("%v was reset for no reason: %+v", k, s.Markers)

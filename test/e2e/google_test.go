@@ -142,6 +142,7 @@ func TestGoogleFoldEqualsSource(t *testing.T) {
 			in.settle(settleTime)
 			in.quiet()
 			in.stop()
+			in.verified()
 		})
 	}
 }
