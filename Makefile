@@ -4,11 +4,12 @@ CACHE         := $(or $(CALCDC_TEST_CACHE),$(HOME)/.cache/calcdc-test)
 LINT_VERSION  := v2.15.0
 LINT          := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 FUZZTIME      ?= 5s
+SIM_BUDGET    ?= 100s
 TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
 INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint quick test race integration integration-race chaos soak fuzz bench demo
+.PHONY: help build check lint quick sim test race integration integration-race chaos soak fuzz bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,12 @@ $(LINT):
 
 quick: ## the tests that need Go alone
 	$(GO) test ./...
+	@$(MAKE) --no-print-directory sim
+
+sim: ## the seeded simulation for $(SIM_BUDGET); SEEDS=n: so many seeds; SEED=n: one alone, with its trace in sim.trace
+	$(GO) run ./test/sim/cmd/replay $(CACHE)/replay
+	$(GO) test -count=1 -v -tags replay -overlay $(CACHE)/replay/overlay.json -timeout 0 -run '^TestSimulation$$' ./test/sim -args \
+	  -budget $(SIM_BUDGET) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(SEED),-seed $(SEED) -trace $(CURDIR)/sim.trace)
 
 test: quick ## everything: the quick tests, then those on a real Kafka and real CalDAV servers
 	$(TESTSERVERS) -optional -- $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m -tags integration $(INTEGRATION)

@@ -1,0 +1,18 @@
+// Package sim plays the whole connector against a simulated world: the connector, its ledgers and its Kafka client are the real ones,
+// the cluster is kfake on a network in memory, the calendar service is one that lies, forgets and fails, and time is a bubble's
+// (testing/synctest), so that ten minutes take a fifth of a second.
+//
+// Everything that happens to a seed is a function of it: weather at the service, requests that are lost or whose answers are, codes of
+// the brokers, leaders that move and that do not know yet that they have, crashes, workers that come, go and are cut off, tools that take
+// a partition, tokens that are forgotten. What was committed is read by a reader of the package's own, folded, and held against the rules
+// of the contract at every record, against the state at any moment, and against the service when the weather has been fair for a while.
+//
+//	make sim                    as many seeds as two minutes allow
+//	make sim SEEDS=5000         so many
+//	make sim SEED=17            one alone, with its trace in sim.trace
+//	make mutants                every rule taken out of the code in turn: each must be missed
+//
+// The make targets build with the overlay of the replay command, with which a seed's history is the same to the last byte, in any
+// process (the test sees to it). With the ordinary runtime (go test ./test/sim) a seed's faults are the same, but which of two
+// goroutines runs first may differ, and so what they meet.
+package sim

@@ -1,0 +1,1 @@
+// This file lets a function be declared that the runtime defines.

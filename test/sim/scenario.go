@@ -1,0 +1,259 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+)
+
+// Result is what a seed came to.
+type Result struct {
+	Hash    uint64 // of its history: equal for two runs that were the same
+	Records int
+	Took    time.Duration // of its own time
+	Err     error
+}
+
+// run plays one seed in the bubble that it is called in. The trace, where given, is told everything that happens.
+func run(seed uint64, trace io.Writer) Result {
+	began := time.Now()
+	w, err := newWorld(seed, trace)
+	if err != nil {
+		return Result{Err: err}
+	}
+	err = w.play()
+	for _, k := range append(w.running, w.fading...) {
+		k.crash()
+		<-k.done
+	}
+	w.overseer.kill()
+	w.cluster.Close()
+	time.Sleep(2 * time.Minute) // what still waits for something ends
+	return Result{Hash: w.sum.Sum64(), Records: w.judge.records, Took: time.Since(began), Err: err}
+}
+
+// play is the seed's story: some minutes of trouble, with a look at what was committed now and then, then fair days, at the end of which the
+// topics hold what the service holds.
+func (w *world) play() error {
+	r := w.dice.roll("story")
+	if err := w.start(); err != nil {
+		return err
+	}
+	for range 1 + r.IntN(2) {
+		if err := w.troubled(r); err != nil {
+			return err
+		}
+		if r.IntN(3) == 0 {
+			if err := w.settled(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.settled(); err != nil {
+		return err
+	}
+	return w.idle()
+}
+
+// start has a worker run.
+func (w *world) start() error {
+	k, err := w.launch()
+	w.running = append(w.running, k)
+	return err
+}
+
+// troubled is a spell of bad weather, in which the service's calendars go on changing.
+func (w *world) troubled(r *rand.Rand) error {
+	until := time.Now().Add(time.Duration(30+r.IntN(150)) * time.Second)
+	w.gather(r)
+	quiet := r.IntN(4) == 0 // of crashes and second workers
+	for time.Now().Before(until) {
+		time.Sleep(time.Duration(r.Int64N(int64(8 * time.Second))))
+		for range r.IntN(4) {
+			w.service.unsettle(r)
+		}
+		if err := w.attend(r); err != nil {
+			return err
+		}
+		if quiet {
+			continue
+		}
+		if err := w.strike(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather chooses the weather.
+func (w *world) gather(r *rand.Rand) {
+	choose := func(p float64) float64 {
+		if r.IntN(3) != 0 {
+			return 0
+		}
+		return p * r.Float64()
+	}
+	w.service.mu.Lock()
+	w.service.weather = weather{fail: choose(0.3), dead: choose(0.5), omit: choose(0.5), lose: choose(0.4), deny: choose(0.3), vague: choose(0.8)}
+	w.note("weather %+v", w.service.weather)
+	w.service.mu.Unlock()
+	w.mu.Lock()
+	w.storm = storm{lost: choose(0.15), mute: choose(0.15), silent: choose(0.05), code: choose(0.15)}
+	w.mu.Unlock()
+	w.note("storm %+v", w.storm)
+}
+
+// attend starts what has ended by itself.
+func (w *world) attend(r *rand.Rand) error {
+	alive := w.running[:0]
+	for _, k := range w.running {
+		if !k.ended() {
+			alive = append(alive, k)
+			continue
+		}
+		if k.err != nil {
+			return fmt.Errorf("%s ended: %w", k.name, k.err)
+		}
+	}
+	w.running = alive
+	if len(w.running) == 0 && r.IntN(2) == 0 {
+		return w.start()
+	}
+	return nil
+}
+
+// strike does what may happen at any moment.
+func (w *world) strike(r *rand.Rand) error {
+	switch r.IntN(24) {
+	case 0, 1, 2: // a crash, and another worker at once or soon
+		if len(w.running) > 0 {
+			w.running[0].crash()
+			w.fading = append(w.fading, w.running[0])
+			w.running = w.running[1:]
+		}
+		if r.IntN(2) == 0 {
+			return w.start()
+		}
+	case 3, 4: // another worker
+		if len(w.running) < 3 {
+			return w.start()
+		}
+	case 11: // a tool becomes the owner, and looks
+		return w.inspect(r)
+	case 5:
+		w.depose()
+	case 6, 7:
+		return w.shuffle()
+	case 8: // another configuration, with the next worker
+		a := w.service.accounts[r.IntN(2)]
+		w.service.mu.Lock()
+		a.config += "'"
+		w.service.mu.Unlock()
+	case 9: // the process is cut off for a while
+		if len(w.running) > 0 {
+			d := time.Duration(r.Int64N(int64(50 * time.Second)))
+			w.running[0].host.stall(d)
+			if d > session {
+				w.silent(w.running[0].seat, d)
+			}
+		}
+	case 10: // it is asked to end
+		if len(w.running) > 0 {
+			w.running[0].stop()
+			w.fading = append(w.fading, w.running[0])
+			w.running = w.running[1:]
+		}
+	}
+	return nil
+}
+
+// inspect becomes the owner for a moment, holds what it loads against the topics, and sometimes resets a stream.
+func (w *world) inspect(r *rand.Rand) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var wrong error
+	sure, err := w.owned(ctx, func(all []owner) error {
+		if wrong = w.judge.catchUp(); wrong != nil {
+			return wrong
+		}
+		w.service.mu.Lock()
+		wrong = w.judge.state(all)
+		w.service.mu.Unlock()
+		o := all[r.IntN(len(all))]
+		for _, s := range sorted(o.loaded) {
+			if r.IntN(12) == 0 {
+				w.note("reset %s", s)
+				return o.ledger.Reset(ctx, s)
+			}
+		}
+		return nil
+	})
+	w.note("the tool: %v %v", sure, err)
+	if !sure {
+		wrong = nil
+	}
+	return errors.Join(wrong, w.judge.verdict())
+}
+
+// settled lets the weather clear up, waits, and holds the topics against the service.
+func (w *world) settled() error {
+	w.service.fair()
+	w.mu.Lock()
+	w.storm = storm{}
+	w.mu.Unlock()
+	w.note("fair")
+	if len(w.running) == 0 {
+		if err := w.start(); err != nil {
+			return err
+		}
+	}
+	time.Sleep(w.rest())
+	if err := w.attend(w.dice.roll("attend")); err != nil {
+		return err
+	}
+	return w.hold()
+}
+
+// rest is how long it may take until everything is as it is at the service.
+func (w *world) rest() time.Duration {
+	rest := session + 2*time.Minute + reconcileInterval*11/10
+	for _, a := range w.service.accounts {
+		if a.lies { // only every seventh comparison trusts no ETag
+			rest = 8 * reconcileInterval * 11 / 10
+		}
+	}
+	return rest
+}
+
+func (w *world) hold() error {
+	if err := w.judge.catchUp(); err != nil {
+		return err
+	}
+	w.service.mu.Lock()
+	defer w.service.mu.Unlock()
+	return errors.Join(w.judge.verdict(), w.judge.compare())
+}
+
+// idle sees that nothing is published while nothing happens, and that a worker begun anew, and a tool, find everything as it is.
+func (w *world) idle() error {
+	before := w.judge.records
+	for _, k := range w.running {
+		k.crash()
+	}
+	w.fading = append(w.fading, w.running...)
+	w.running = nil
+	if err := w.start(); err != nil {
+		return err
+	}
+	time.Sleep(session + 50*time.Second)
+	if err := w.hold(); err != nil {
+		return err
+	}
+	if n := w.judge.records - before; n != 0 {
+		return fmt.Errorf("%d records for nothing", n)
+	}
+	return w.inspect(w.dice.roll("last"))
+}

@@ -1,0 +1,336 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/offsets"
+	"github.com/calcdc/calcdc/sinks/kafka"
+)
+
+const (
+	name       = "sim"
+	prefix     = "cal"
+	source     = "work"
+	partitions = 2 // of every topic
+
+	pollInterval      = 6 * time.Second
+	reconcileInterval = 45 * time.Second
+)
+
+// world is everything but calcdc: a cluster, a network, a calendar service, and what was noted of them.
+type world struct {
+	dice     *dice
+	net      *network
+	cluster  *kfake.Cluster
+	brokers  []string
+	overseer *host // a machine without trouble
+	service  *service
+	judge    *judge
+
+	mu      sync.Mutex
+	storm   storm
+	deposed map[string]time.Time // brokers that answer from an old log, until when
+	trace   io.Writer            // nil: only the hash is kept
+	sum     hash.Hash64
+	workers int
+
+	running    []*worker
+	fading     []*worker // crashed, and perhaps not at their end yet
+	members    []*seat
+	generation int // of the group
+}
+
+// storm is how likely each kind of trouble is on the way to and from the brokers; 0 is fair.
+type storm struct {
+	lost, mute, silent, code float64
+}
+
+func topics() []string {
+	return []string{prefix + "." + source + ".events", prefix + "." + source + ".calendars", prefix + "." + source + ".acl",
+		prefix + "." + source + ".settings", prefix + ".notifications", offsets.Topic(name), offsets.StateTopic(name)}
+}
+
+func newWorld(seed uint64, trace io.Writer) (*world, error) {
+	w := &world{dice: newDice(seed), net: newNetwork(), trace: trace, sum: fnv.New64a(), deposed: map[string]time.Time{}}
+	var err error
+	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, topics()...))
+	if err != nil {
+		return nil, err
+	}
+	w.brokers = w.cluster.ListenAddrs()
+	w.overseer = w.net.host(func(int16, string) fate { return fate{} })
+	for _, topic := range topics() {
+		for p := range int32(partitions) {
+			if err := w.cluster.MoveTopicPartition(topic, p, int32(w.dice.roll("leader").IntN(2))); err != nil {
+				return nil, err
+			}
+		}
+	}
+	w.cluster.Fault(w.faults()...)
+	w.service = newService(w.dice, w.note)
+	w.judge = newJudge(w)
+	return w, nil
+}
+
+// note adds to the trace of what happened.
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line := fmt.Sprintf("%s ", time.Now().UTC().Format("15:04:05.000000")) + fmt.Sprintf(format, args...) + "\n"
+	_, _ = w.sum.Write([]byte(line))
+	if w.trace != nil {
+		_, _ = w.trace.Write([]byte(line))
+	}
+}
+
+// codes are what a request may be answered with in place of its work. What may be done twice, or is answered after it was done, is
+// none of them: that is the network's part.
+var codes = []struct {
+	key kmsg.Key
+	err *kerr.Error
+}{
+	{kmsg.Produce, kerr.NotLeaderForPartition}, {kmsg.Produce, kerr.NotEnoughReplicas}, {kmsg.Produce, kerr.NotEnoughReplicasAfterAppend},
+	{kmsg.Produce, kerr.RequestTimedOut},
+	{kmsg.Fetch, kerr.NotLeaderForPartition}, {kmsg.ListOffsets, kerr.NotLeaderForPartition}, {kmsg.ListOffsets, kerr.LeaderNotAvailable},
+	{kmsg.AddPartitionsToTxn, kerr.ConcurrentTransactions}, {kmsg.AddPartitionsToTxn, kerr.NotCoordinator},
+	{kmsg.InitProducerID, kerr.ConcurrentTransactions}, {kmsg.InitProducerID, kerr.CoordinatorNotAvailable}, {kmsg.InitProducerID, kerr.NotCoordinator},
+	{kmsg.EndTxn, kerr.NotCoordinator}, {kmsg.EndTxn, kerr.CoordinatorLoadInProgress},
+	{kmsg.FindCoordinator, kerr.CoordinatorNotAvailable},
+}
+
+func (w *world) faults() []kfake.Fault {
+	var out []kfake.Fault
+	for i, c := range codes {
+		out = append(out, kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1, When: func(req kmsg.Request) bool {
+			if f, ok := req.(*kmsg.FetchRequest); ok && f.MaxBytes == tailBytes {
+				return false
+			}
+			w.mu.Lock()
+			p := w.storm.code
+			w.mu.Unlock()
+			return p > 0 && w.dice.roll(fmt.Sprint("code ", i)).Float64() < p
+		}})
+	}
+	return out
+}
+
+// travel is what becomes of a request of a worker.
+func (w *world) travel(from string) func(int16, string) fate {
+	return func(api int16, broker string) fate {
+		r := w.dice.roll(fmt.Sprintf("travel %s %d", from, api))
+		f := fate{wait: time.Duration(r.Int64N(int64(2 * time.Millisecond))), back: time.Duration(r.Int64N(int64(2 * time.Millisecond)))}
+		w.mu.Lock()
+		s, until := w.storm, w.deposed[broker]
+		w.mu.Unlock()
+		switch x := r.Float64(); {
+		case x < s.lost:
+			f.lost = true
+		case x < s.lost+s.mute:
+			f.mute = true
+		case x < s.lost+s.mute+s.silent:
+			f.silent = true
+		case time.Now().Before(until):
+			f.stale = true
+		}
+		if f != (fate{wait: f.wait, back: f.back}) && api != int16(kmsg.Metadata) {
+			w.note("%s api %d %+v", from, api, f)
+		}
+		return f
+	}
+}
+
+// worker is one process of calcdc.
+type worker struct {
+	w      *world
+	name   string
+	host   *host
+	seat   *seat
+	client *kafka.Client
+	stop   context.CancelFunc
+	done   chan struct{}
+	err    error // of Run, once done
+}
+
+// launch starts a worker with nothing in its memory.
+func (w *world) launch() (*worker, error) {
+	w.workers++
+	k := &worker{w: w, name: fmt.Sprintf("worker%d", w.workers), done: make(chan struct{})}
+	w.note("%s starts", k.name)
+	k.host = w.net.host(w.travel(k.name))
+	log := w.logger(k.name)
+	var err error
+	if k.client, err = w.client(k.host, log); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	k.stop = stop
+	k.seat = w.newSeat(k.name)
+	conn := connector.New(config(), w.sources(), fixed(partitions), quiet{}, log)
+	go func() {
+		defer close(k.done)
+		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return w.ledger(k.client, p, log) })
+		w.note("%s ends: %v", k.name, k.err)
+		k.client.Close()
+		k.host.kill()
+	}()
+	return k, nil
+}
+
+// crash ends a worker at once: nothing that it sends arrives any more.
+func (k *worker) crash() {
+	k.w.note("%s crashes", k.name)
+	k.host.kill()
+	k.stop()
+	k.w.silent(k.seat, 0)
+}
+
+// resourceOf names the resource of a row.
+func resourceOf(_ connector.Stream, _, id string, _ []byte) (resource, parent string) {
+	resource, _, _ = strings.Cut(id, "#")
+	return resource, ""
+}
+
+// ended tells whether the worker has ended by itself.
+func (k *worker) ended() bool {
+	select {
+	case <-k.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *world) client(h *host, log hclog.Logger) (*kafka.Client, error) {
+	return kafka.New(kafka.Config{Brokers: w.brokers, Compression: "none", Dial: h.Dial}, log)
+}
+
+func config() connector.Config {
+	return connector.Config{Version: "sim", TopicPrefix: prefix, Before: connector.BeforeFull, Tombstones: true, Partitions: partitions}
+}
+
+func (w *world) sources() []connector.Source {
+	s := connector.Source{Name: source, Connector: "sim", PollInterval: pollInterval, ReconcileInterval: reconcileInterval,
+		Streams: []connector.Kind{connector.Events, connector.Calendars, connector.ACL, connector.Settings}}
+	for _, a := range w.service.accounts {
+		s.Accounts = append(s.Accounts, a)
+	}
+	return []connector.Source{s}
+}
+
+func (w *world) ledger(c *kafka.Client, p int32, log hclog.Logger) *offsets.Ledger {
+	return offsets.NewLedger(offsets.Config{
+		Name: name, Partition: p, DataTopic: config().DataTopic,
+		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
+		Partitions: fixed(partitions).Partitions, Notifications: config().NotificationsTopic(), Resource: resourceOf,
+	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), c, log)
+}
+
+// logger writes what calcdc logs into the trace.
+func (w *world) logger(who string) hclog.Logger {
+	if w.trace == nil {
+		return hclog.NewNullLogger()
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: who, Level: hclog.Debug, Output: tracer{w}, DisableTime: true})
+}
+
+type tracer struct{ w *world }
+
+func (t tracer) Write(b []byte) (int, error) {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	_, _ = fmt.Fprintf(t.w.trace, "%s   %s", time.Now().UTC().Format("15:04:05.000000"), b)
+	return len(b), nil
+}
+
+type fixed int32
+
+// Partitions implements connector.Topics.
+func (n fixed) Partitions(context.Context, string) (int32, error) { return int32(n), nil }
+
+// quiet is an observer.
+type quiet struct{}
+
+func (quiet) Stream(connector.Status)                    {}
+func (quiet) Published(connector.Stream, map[string]int) {}
+func (quiet) Reset(connector.Stream, string)             {}
+func (quiet) Account(source, account string, err error)  {}
+func (quiet) Assigned([]int32)                           {}
+func (quiet) Left(string, string)                        {}
+
+// owner is a partition in the hands of a tool.
+type owner struct {
+	ledger *offsets.Ledger
+	loaded map[connector.Stream]*connector.Checkpoint
+}
+
+// owned has a tool become the owner of every partition for a moment. What it does counts only if nobody has taken them back.
+func (w *world) owned(ctx context.Context, do func([]owner) error) (bool, error) {
+	h := w.net.host(func(int16, string) fate { return fate{wait: time.Millisecond, back: time.Millisecond} })
+	defer h.kill()
+	c, err := w.client(h, w.logger("tool"))
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	var all []owner
+	for p := range int32(partitions) {
+		l := w.ledger(c, p, hclog.NewNullLogger())
+		loaded, err := l.Load(ctx)
+		if err != nil {
+			return false, fmt.Errorf("the tool's load: %w", err)
+		}
+		all = append(all, owner{l, loaded})
+	}
+	err = do(all)
+	for _, o := range all {
+		if overtaken, err := o.ledger.Overtaken(ctx); overtaken || err != nil {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+// depose makes a broker answer for a second as one that has not heard yet that it leads no more.
+func (w *world) depose() {
+	r := w.dice.roll("depose")
+	b := w.brokers[r.IntN(len(w.brokers))]
+	w.note("%s is deposed", b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deposed[b] = time.Now().Add(time.Duration(r.Int64N(int64(1200 * time.Millisecond))))
+}
+
+// sorted are streams in a fixed order.
+func sorted[V any](m map[connector.Stream]V) []connector.Stream {
+	return slices.SortedFunc(maps.Keys(m), func(a, b connector.Stream) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// shuffle moves a leader, or the coordinators.
+func (w *world) shuffle() error {
+	r := w.dice.roll("shuffle")
+	if r.IntN(3) == 0 {
+		w.note("coordinators move")
+		w.cluster.RehashCoordinators()
+		return nil
+	}
+	all := topics()
+	topic, p := all[r.IntN(len(all))], int32(r.IntN(partitions))
+	w.note("%s %d moves", topic, p)
+	return w.cluster.MoveTopicPartition(topic, p, 1-w.cluster.LeaderFor(topic, p))
+}
