@@ -83,6 +83,13 @@ func stamp(set []byte, producer int64, epoch int16, sequence int32) {
 	be.PutUint32(b[atCRC:], crc32.Checksum(b[atAttributes:], castagnoli))
 }
 
+// unbind makes a record set one of no transaction and no producer, and seals it.
+func unbind(set []byte) {
+	attributes := set[sizePrefix+atAttributes:]
+	binary.BigEndian.PutUint16(attributes, binary.BigEndian.Uint16(attributes)&^flagTxn)
+	stamp(set, -1, -1, -1)
+}
+
 func appendCompressed(dst []byte, recs []*connector.Record, codec compress.Compression) ([]byte, error) {
 	buf := packing.Get().(*[]byte)
 	defer packing.Put(buf)
