@@ -33,6 +33,7 @@ type household struct {
 	forbidden map[string]time.Time // since when looks find it forbidden
 	leaving   map[string]bool      // collections that are known to be gone
 	shown     time.Time            // when the followers were last told what the home says
+	told      int                  // number of the last signal that was handed to followers
 }
 
 func newHousehold(o *owner, s *Source, a Account) *household {
@@ -75,12 +76,13 @@ func (h *household) run(ctx context.Context) {
 			clear(h.forbidden) // the hour counts only while the account is well
 		}
 		wait := time.Duration((0.95 + 0.1*rand.Float64()) * float64(h.source.PollInterval))
-		if at := h.calendars.settle(err, retry); !at.IsZero() {
+		at := h.calendars.settle(err, retry)
+		if !at.IsZero() {
 			wait = time.Until(at)
 		} else if phase > 0 {
 			wait, phase = time.Duration(phase*float64(wait)), 0
 		}
-		if !sleep(ctx, wait) {
+		if !h.rest(ctx, wait, !at.IsZero()) {
 			return
 		}
 	}

@@ -22,6 +22,9 @@ func (p *pass) begin() *builder {
 	if p.mark != nil {
 		b.state.Epoch++
 		b.state.Phase, b.state.Reason, b.state.Due, b.state.Partition = Snapshot, p.mark.Reason, "", p.partition
+		if p.heard != nil && p.heard.beyond(b.state.Signal) { // what was asked for until the pass began is done by this snapshot
+			b.state.Signal = p.heard
+		}
 	}
 	b.env = envelope{
 		cfg: p.owner.c.cfg, connector: p.source.Connector, stream: p.cp.Stream, partition: b.state.Partition,

@@ -66,6 +66,8 @@ type StreamState struct {
 	Due        string `json:"due,omitempty"`       // reason of the reset that is to follow, where it is not that somebody asked
 	Mending    string `json:"mending,omitempty"`   // the same while what is known is being put together again: not to be gone on with
 	Connector  string `json:"connector,omitempty"` // that published it last: "caldav", "google"
+
+	Signal *Position `json:"signal,omitempty"` // of the last signal that its snapshots have heeded; nil: none
 }
 
 // ResourceState is what is known of a resource.

@@ -70,3 +70,6 @@ func (c Config) DataTopic(s Stream) string {
 
 // NotificationsTopic holds the last marker of each type of each stream.
 func (c Config) NotificationsTopic() string { return c.TopicPrefix + ".notifications" }
+
+// SignalTopic is where requests are written. It has one partition.
+func (c Config) SignalTopic() string { return c.TopicPrefix + "-signal" }

@@ -133,6 +133,7 @@ func (f *follower) wait(ctx context.Context, at time.Time) bool {
 
 // next is the work at hand, nil where there is none.
 func (f *follower) next() func(context.Context) error {
+	f.listen()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -140,7 +141,7 @@ func (f *follower) next() func(context.Context) error {
 		return f.leave
 	case !f.listed:
 		return nil
-	case f.moved(), len(f.unread) > 0, f.stale(), f.reconcileDue():
+	case f.moved(), f.asked(), len(f.unread) > 0, f.stale(), f.reconcileDue():
 		return f.look
 	}
 	return nil

@@ -23,13 +23,14 @@ type team struct {
 	ledger *memLedger
 	obs    *recorder
 	source Source
+	asked  *memSignals
 	stop   context.CancelFunc
 	ended  chan error
 	brief  bool // resets publish only what differs
 }
 
 func newTeam(t *testing.T, names ...string) *team {
-	w := &team{t: t, ledger: newMemLedger(), obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
+	w := &team{t: t, ledger: newMemLedger(), asked: &memSignals{}, obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
 	w.source = Source{Name: "team", Connector: "google", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour,
 		Streams: []Kind{Events, Calendars, ACL, Settings}}
 	for _, name := range names {
@@ -47,6 +48,7 @@ func (w *team) start() {
 		}
 	}
 	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+	c.Heed(w.asked)
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
 	go func() { w.ended <- c.Run(ctx, All(1), w.ledger.only) }()

@@ -37,6 +37,7 @@ type pass struct {
 	held  refusedBodies
 	kin   *kin
 	shown []Resource // what a poll of a calendars stream has shown
+	heard *Position  // how far the signals had been read when it began
 }
 
 // pass brings the stream up to date. On success the token of a complete, error-free poll is committed (Invariant 2)
@@ -45,7 +46,7 @@ func (t *task) pass(ctx context.Context) error {
 	if err := t.held(); err != nil {
 		return err
 	}
-	p := &pass{task: t, prior: t.cp.Offset}
+	p := &pass{task: t, prior: t.cp.Offset, heard: t.listen()}
 	if t.cp.State != nil {
 		p.state = *t.cp.State
 	}
@@ -93,6 +94,8 @@ func (p *pass) due() *marker {
 		return &marker{Type: markReset, Reason: cmp.Or(p.state.Due, reasonRequested)}
 	case offset.ConfigHash != "" && offset.ConfigHash != p.configHash: // an operator's token belongs to what is configured
 		return &marker{Type: markReset, Reason: reasonConfiguration}
+	case p.asked():
+		return &marker{Type: markReset, Reason: reasonRequested}
 	}
 	return nil
 }

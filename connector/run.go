@@ -38,12 +38,13 @@ type Connector struct {
 	looks   map[string]slots // the same for accounts' looks at their homes
 	room    *room
 	rosters []*roster
+	board   *board
 }
 
 // New wires a connector.
 func New(cfg Config, sources []Source, topics Topics, obs Observer, log hclog.Logger) *Connector {
 	c := &Connector{cfg: cfg, sources: sources, topics: topics, obs: obs, log: log,
-		slots: map[string]slots{}, looks: map[string]slots{}, room: newRoom(cmp.Or(cfg.Uncommitted, defaultRoom))}
+		slots: map[string]slots{}, looks: map[string]slots{}, room: newRoom(cmp.Or(cfg.Uncommitted, defaultRoom)), board: newBoard(cfg, log)}
 	for _, s := range sources {
 		c.slots[s.Name], c.looks[s.Name] = newSlots(s.passes()), newSlots(s.passes())
 	}
@@ -114,6 +115,7 @@ func (o *owner) term(ctx context.Context) error {
 		return fmt.Errorf("loading partition %d: %w", o.partition, err)
 	}
 	o.loaded = loaded
+	o.c.board.await(ctx)
 	ctx, o.stop = context.WithCancelCause(ctx)
 	defer o.stop(nil)
 	var wg sync.WaitGroup

@@ -22,6 +22,7 @@ type world struct {
 	obs         *recorder
 	uncommitted int64 // Config.Uncommitted
 	most        int   // Config.Collections
+	asked       *memSignals
 	stop        context.CancelFunc
 	ended       chan error
 }
@@ -63,13 +64,14 @@ func (r *recorder) status(s Stream) Status {
 const pollEvery = 10 * time.Second
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, up: newUpstream(), ledger: newMemLedger(), obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
+	return &world{t: t, up: newUpstream(), ledger: newMemLedger(), asked: &memSignals{}, obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
 }
 
 func (w *world) start() {
 	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted, Collections: w.most}
 	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
 	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
+	c.Heed(w.asked)
 	ctx, stop := context.WithCancel(context.Background())
 	w.stop, w.ended = stop, make(chan error, 1)
 	go func() { w.ended <- c.Run(ctx, All(1), w.ledger.only) }()

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"slices"
+	"sync"
 )
 
 // Share is this process's part of the partitions of <name>-offsets: all processes of one name divide them.
@@ -46,14 +47,12 @@ func (c *Connector) Run(ctx context.Context, share Share, ledger func(partition 
 			}
 		})
 	}()
-	rosters := make(chan struct{})
-	go func() {
-		defer close(rosters)
-		c.keepRosters(ctx)
-	}()
+	var besides sync.WaitGroup
+	besides.Go(func() { c.keepRosters(ctx) })
+	besides.Go(func() { c.board.run(ctx) })
 	c.hold(ctx, assigned, ledger)
 	giveUp()
-	<-rosters
+	besides.Wait()
 	return <-ended
 }
 

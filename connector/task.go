@@ -44,6 +44,9 @@ type task struct {
 	home          *home               // of a calendars stream
 	berths        []chan struct{}     // slots of the pass that runs
 
+	told   int       // number of the last signal that was looked at
+	wanted *Position // of the last signal that asks for a snapshot of this stream
+
 	mu     sync.Mutex
 	status Status
 }

@@ -1,0 +1,109 @@
+package connector
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// shown are the offsets of the signals that the board shows, and how far it has read.
+func shown(b *board) (offsets []int64, at Position) {
+	found, _, last, _ := b.since(0)
+	for _, s := range found {
+		offsets = append(offsets, s.At.Offset)
+	}
+	if last != nil {
+		at = *last
+	}
+	return offsets, at
+}
+
+func newTestBoard(m *memSignals) *board {
+	b := newBoard(Config{TopicPrefix: "cal"}, hclog.NewNullLogger())
+	b.reader, b.ready = m, make(chan struct{})
+	return b
+}
+
+// A record's time is that of the latest so far: by it the topic is told from another of its name, not by a clock that went back.
+func TestBoardTimes(t *testing.T) {
+	m := &memSignals{}
+	for i, topic := range []string{"a", "b", "c"} {
+		m.snapshot(topic, "")
+		m.recs[i].TimeMs = []int64{100, 50, 200}[i]
+	}
+	b := newTestBoard(m)
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	found, _, at, _ := b.since(0)
+	for i, want := range []int64{100, 100, 200} {
+		if found[i].At.TimeMs != want {
+			t.Errorf("%d: %+v", i, found[i].At)
+		}
+	}
+	if *at != (Position{2, 200}) {
+		t.Errorf("read up to %+v", *at)
+	}
+}
+
+// What is read where the last record stood is no longer that record: the topic is read from its beginning.
+func TestBoardSeesAnotherTopic(t *testing.T) {
+	m := &memSignals{}
+	m.snapshot("a", "")
+	b := newTestBoard(m)
+	last, err := b.read(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.recs = nil
+	m.snapshot("b", "")
+	m.snapshot("c", "")
+	if _, err := b.read(t.Context(), last); err == nil {
+		t.Error("it was not noticed")
+	}
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if offsets, _ := shown(b); len(offsets) != 3 {
+		t.Errorf("shown %v", offsets)
+	}
+}
+
+// A broker that shows an old log does not lead back: a stream would heed what it has heeded.
+func TestBoardIsNotLedBack(t *testing.T) {
+	m := &memSignals{}
+	m.snapshot("a", "")
+	m.snapshot("b", "")
+	b := newTestBoard(m)
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	_, before := shown(b)
+	m.recs = m.recs[:1]
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, at := shown(b); at != before {
+		t.Errorf("read up to %+v, then to %+v", before, at)
+	}
+}
+
+// Of signals that ask for the same the last is kept, and of others so many.
+func TestBoardIsBounded(t *testing.T) {
+	b := newTestBoard(&memSignals{})
+	for b.seq = range maxSignals {
+		b.all = append(b.all, &Signal{Type: ExecuteSnapshot, Account: fmt.Sprint(b.seq), At: Position{Offset: int64(b.seq)}, seq: b.seq})
+	}
+	for offset, account := range []string{"x", "5", "y", "x"} {
+		b.show([]*Signal{{Type: ExecuteSnapshot, Account: account, At: Position{Offset: int64(maxSignals + offset)}}}, nil)
+	}
+	offsets, _ := shown(b)
+	if n := len(offsets); n != maxSignals || offsets[0] != 2 || offsets[n-3] != maxSignals+1 || slices.Contains(offsets, 5) {
+		t.Errorf("%d are kept from %d", n, offsets[0])
+	}
+	if more, last, _, _ := b.since(b.seq - 1); len(more) != 1 || last != b.seq {
+		t.Errorf("%d follow", len(more))
+	}
+}
