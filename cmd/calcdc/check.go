@@ -163,7 +163,7 @@ func checkTopic(ctx context.Context, c *config.Config, client *kafka.Client, spe
 	if err == nil && exists {
 		t, err = client.EnsureTopic(ctx, spec) // it is there: this refuses a policy that would lose state
 	}
-	if err == nil && exists && spec.Internal {
+	if err == nil && exists && fixed(c, spec) {
 		err = partitionsAgree(c, t)
 	}
 	switch {

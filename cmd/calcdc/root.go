@@ -37,17 +37,8 @@ func newRoot() (root *cobra.Command, started *bool) {
 		},
 	}
 	root.SetVersionTemplate("calcdc {{.Version}}\n")
-	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newVerify(), newConfig(), newVersion(),
-		notYet("snapshot", "Ask for a re-snapshot of sources, accounts or collections"))
+	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newSnapshot(), newVerify(), newConfig(), newVersion())
 	return root, started
-}
-
-// notYet is a command of a later version.
-func notYet(name, short string) *cobra.Command {
-	return &cobra.Command{Use: name, Short: short, Hidden: true, DisableFlagParsing: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(fmt.Sprintf("%s is not in this version", cmd.CommandPath()))
-		}}
 }
 
 // configFlag adds --config and returns the function that loads it.

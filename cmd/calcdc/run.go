@@ -59,6 +59,7 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 		return err
 	}
 	conn := connector.New(connectorConfig(c), sources, topics, observer, log)
+	conn.Heed(client)
 	ledger := func(p int32) connector.Ledger { return newLedger(c, client, topics, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {

@@ -37,9 +37,16 @@ func notificationsTopic(c *config.Config) kafka.TopicSpec {
 	return spec
 }
 
-// topicSpecs are all topics that calcdc writes to.
+// signalTopic keeps requests for a week. Its order is total, and its times are the broker's: they tell it from one of the same name
+// that was deleted.
+func signalTopic(c *config.Config) kafka.TopicSpec {
+	return kafka.TopicSpec{Name: connectorConfig(c).SignalTopic(), Partitions: 1, ReplicationFactor: int(c.Kafka.Topics.ReplicationFactor),
+		Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "604800000", "message.timestamp.type": "LogAppendTime"}}
+}
+
+// topicSpecs are all topics that calcdc uses.
 func topicSpecs(c *config.Config) []kafka.TopicSpec {
-	specs := []kafka.TopicSpec{internalTopic(c, offsets.Topic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name)), notificationsTopic(c)}
+	specs := []kafka.TopicSpec{internalTopic(c, offsets.Topic(c.Name)), internalTopic(c, offsets.StateTopic(c.Name)), notificationsTopic(c), signalTopic(c)}
 	for _, name := range dataTopicNames(c) {
 		specs = append(specs, dataTopic(c, name))
 	}
@@ -61,8 +68,14 @@ func ensureInternal(ctx context.Context, c *config.Config, client *kafka.Client)
 }
 
 // partitionsAgree refuses internal topics whose number of partitions is not the configuration's: accounts are mapped to
-// them, so another number would look for their offsets elsewhere.
+// them, so another number would look for their offsets elsewhere. Of the signal topic one partition is read.
 func partitionsAgree(c *config.Config, t kafka.Topic) error {
+	if t.Name == connectorConfig(c).SignalTopic() {
+		if t.Partitions == 1 {
+			return nil
+		}
+		return fmt.Errorf("topic %s has %d partitions, but signals are read in order: delete it, calcdc creates it with one", t.Name, t.Partitions)
+	}
 	if t.Partitions == c.Offsets.Partitions {
 		return nil
 	}
@@ -75,6 +88,11 @@ func partitionsAgree(c *config.Config, t kafka.Topic) error {
 		t.Name, t.Partitions, c.Name, offsets.Topic(c.Name), c.Offsets.Partitions)
 }
 
+// fixed tells whether the number of a topic's partitions is given.
+func fixed(c *config.Config, spec kafka.TopicSpec) bool {
+	return spec.Internal || spec.Name == connectorConfig(c).SignalTopic()
+}
+
 // ensureTopics creates what is missing of all topics and refuses internal ones that would lose something.
 func ensureTopics(ctx context.Context, c *config.Config, client *kafka.Client) (*dataTopics, error) {
 	topics := newDataTopics(c, client)
@@ -83,7 +101,7 @@ func ensureTopics(ctx context.Context, c *config.Config, client *kafka.Client) (
 		if err != nil {
 			return nil, fmt.Errorf("preparing topic %s: %w", spec.Name, err)
 		}
-		if !spec.Internal {
+		if !fixed(c, spec) {
 			topics.known[spec.Name] = t.Partitions
 			continue
 		}

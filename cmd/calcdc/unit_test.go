@@ -133,7 +133,7 @@ func TestTopicSettings(t *testing.T) {
 	for _, s := range topicSpecs(c) {
 		specs[s.Name] = s
 	}
-	if len(specs) != 5 {
+	if len(specs) != 6 {
 		t.Fatalf("topics: %v", specs)
 	}
 	for _, name := range []string{"team-offsets", "team-state"} {
@@ -149,6 +149,9 @@ func TestTopicSettings(t *testing.T) {
 	if s := specs["cal.notifications"]; s.Config["cleanup.policy"] != "compact" {
 		t.Errorf("notifications are not compacted: %+v", s)
 	}
+	if s := specs["cal-signal"]; s.Partitions != 1 || s.Config["cleanup.policy"] != "delete" || s.Config["retention.ms"] != "604800000" {
+		t.Errorf("the signal topic: %+v", s)
+	}
 }
 
 func TestPartitionsMustAgree(t *testing.T) {
@@ -156,7 +159,10 @@ func TestPartitionsMustAgree(t *testing.T) {
 	if err := partitionsAgree(c, kafka.Topic{Name: "team-offsets", Partitions: 2}); err != nil {
 		t.Error(err)
 	}
-	for _, topic := range []string{"team-offsets", "team-state"} {
+	if err := partitionsAgree(c, kafka.Topic{Name: "cal-signal", Partitions: 1}); err != nil {
+		t.Error(err)
+	}
+	for _, topic := range []string{"team-offsets", "team-state", "cal-signal"} {
 		if err := partitionsAgree(c, kafka.Topic{Name: topic, Partitions: 4}); err == nil || !strings.Contains(err.Error(), topic) {
 			t.Errorf("%s with 4 partitions: %v", topic, err)
 		}

@@ -1,0 +1,87 @@
+//go:build integration
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/calcdc/calcdc/internal/testenv"
+	"github.com/calcdc/calcdc/test/oracle"
+)
+
+// A collection is read anew because somebody asks for it: once for a request, whoever dies meanwhile, and no other stream with it.
+func TestSnapshotOnDemand(t *testing.T) {
+	t.Parallel()
+	in := newInstance(t, testenv.NewRadicale(t), testenv.Env(t, testenv.EnvKafka))
+	h, path := filled(t, in, 51)
+	other, err := h.NewCollection(t.Context())
+	if err == nil {
+		err = h.Create(t.Context(), other)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.start()
+	in.settle(settleTime)
+	ask := func(code int, args ...string) string {
+		t.Helper()
+		args = append([]string{"snapshot", "--source", "work", "--account", in.dav.User, "--collection", path}, args...)
+		out, got := in.command(t.Context(), args...)
+		if got != code {
+			t.Fatalf("calcdc %q ended with %d: %s", args, got, out)
+		}
+		return out
+	}
+
+	// While a worker runs.
+	var answer struct {
+		Streams []struct {
+			Epoch, Rows   int64
+			State, Reason string
+		}
+	}
+	if err := json.Unmarshal([]byte(ask(0, "--json", "--timeout", "60s")), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if s := answer.Streams; len(s) != 1 || s[0].Epoch != 2 || s[0].State != "done" || s[0].Reason != "requested" {
+		t.Errorf("answer %+v", answer)
+	}
+	in.settle(settleTime)
+	in.quiet()
+	s := in.stream(path)
+	if got := s.Markers[2:]; s.Epoch != 2 || len(got) != 2 || got[0].Type != "snapshot-reset" || got[0].Reason != "requested" ||
+		got[1].Type != "snapshot-end" || got[1].Count != answer.Streams[0].Rows {
+		t.Errorf("epoch %d, markers %+v", s.Epoch, s.Markers)
+	}
+	in.stop()
+
+	// While none does, twice, and the worker that comes is killed on its way.
+	k := &killer{in: in, rng: rand.New(rand.NewPCG(6, 1)), h: h}
+	for round := range 2 {
+		ask(0, "--no-wait")
+		ask(0, "--no-wait")
+		k.killAtRequest(t, fmt.Sprintf("round %d", round))
+		k.killAtRecords(t, fmt.Sprintf("round %d", round))
+	}
+	in.start()
+	in.settle(settleTime)
+	in.quiet()
+	in.stop()
+	if s := in.stream(path); s.Epoch < 3 || s.Epoch > 4 { // a worker may die before it has begun
+		t.Errorf("epoch %d after twice two requests", s.Epoch)
+	}
+	for _, m := range in.stream(path).Markers[2:] {
+		if m.Reason != "requested" {
+			t.Errorf("marker %+v", m)
+		}
+	}
+	if s := in.stream(other); s.Epoch != 1 {
+		t.Errorf("the other collection is in epoch %d", s.Epoch)
+	}
+	if s := in.state(oracle.Stream{Source: "work", Account: in.dav.User, Kind: "calendars"}); s.Epoch != 1 {
+		t.Errorf("the calendars are in epoch %d", s.Epoch)
+	}
+}
