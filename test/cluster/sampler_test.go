@@ -55,7 +55,7 @@ func (s *sampler) sample(ctx context.Context, w *worker) {
 	}
 	for name, v := range now {
 		if now["transactions"] >= before["transactions"] { // the same process
-			v -= before[name]
+			v = max(0, v-before[name]) // series of streams that another worker has now are gone
 		}
 		s.sums[name] += v
 	}
