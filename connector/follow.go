@@ -153,14 +153,15 @@ func (f *follower) moved() bool {
 }
 
 // note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
-// missed the collection meanwhile.
-func (f *follower) note(h Hint) {
+// missed the collection meanwhile. beyond says that the pass may have seen more than the hint stands for: taken back, that would leave the
+// hint as it was, where it is a hash of what the collection holds.
+func (f *follower) note(h Hint, beyond bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed {
 		return
 	}
-	f.again = h.Coarse && (!f.looked || h.Value != f.seen)
+	f.again = beyond || h.Coarse && (!f.looked || h.Value != f.seen)
 	f.seen, f.looked = h.Value, true
 }
 
@@ -174,15 +175,24 @@ func (f *follower) idle() {
 	}
 }
 
+// commits counts what has been published of the stream.
+func (f *follower) commits() int64 {
+	if f.cp.State == nil {
+		return 0
+	}
+	return f.cp.State.Commit
+}
+
 func (f *follower) look(ctx context.Context) error {
 	f.mu.Lock()
 	f.configHash = f.hash
 	hint := f.want
 	f.mu.Unlock()
+	before := f.commits()
 	if err := f.pass(ctx); err != nil {
 		return err
 	}
-	f.note(hint)
+	f.note(hint, f.commits() != before && f.token() != hint.Value)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type upstream struct {
 	hang        map[string]time.Duration // collections that answer with an error after so long
 	forbid      map[string]bool          // bodies that are refused
 	hide        map[string]bool          // bodies that are listed and then absent, once
+	hashed      bool                     // the home's signs are of what a collection holds, so that an old one may come again
 }
 
 type memCollection struct {
@@ -151,6 +152,9 @@ func (u *upstream) home(q Query) (Page, error) {
 	for _, name := range slices.Sorted(maps.Keys(u.collections)) {
 		row := (&Calendar{Source: q.Stream.Source, Account: q.Stream.Account, Collection: name}).Row()
 		hint := Hint{Value: fmt.Sprint(u.collections[name].version)}
+		if u.hashed {
+			hint.Value = fmt.Sprint(slices.Sorted(maps.Keys(u.collections[name].members)))
+		}
 		page.Resources = append(page.Resources, Resource{ID: name, Presence: Read, Hash: row.Hash, Rows: []Row{row}, Hint: hint})
 		all += name + "\n"
 	}
