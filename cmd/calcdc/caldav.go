@@ -22,7 +22,7 @@ type davAccount struct {
 func openCalDAV(c *config.Config, s *config.Source, log hclog.Logger) (*upstream, error) {
 	service, err := caldav.Open(caldav.Config{
 		Source: s.Name, URL: s.CalDAV.URL, Components: s.CalDAV.Components, Concurrency: s.CalDAV.Concurrency,
-		Timeout: c.Limits.Silence, MaxBody: int(c.Limits.Body), MaxCollections: c.Limits.Collections, Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
+		Timeout: c.Limits.Silence, MaxBody: int(c.Limits.Body), Ahead: int64(c.Limits.Ahead), MaxCollections: c.Limits.Collections, Raw: c.Events.Raw, MaxRaw: maxRaw(c), Follow: s.Collections.Follow,
 		CAFile: s.CalDAV.TLS.CAFile, InsecureSkipVerify: s.CalDAV.TLS.InsecureSkipVerify, UserAgent: userAgent(),
 	})
 	if err != nil {

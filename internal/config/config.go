@@ -79,6 +79,7 @@ type Offsets struct {
 // Limits bound the memory and the time that servers and brokers can make calcdc take.
 type Limits struct {
 	Uncommitted Size          `yaml:"uncommitted" doc:"Bytes of records that are made and not yet committed, over all sources, at most. While Kafka is slow, polls wait."`
+	Ahead       Size          `yaml:"ahead" doc:"Bytes of calendar objects that are read from a CalDAV service before their turn to be published, at most. They take several times that of memory."`
 	Body        Size          `yaml:"body" doc:"Bytes of one calendar object of a CalDAV server, at most. A longer one is published with parse_error, without what it says. An item of Google's may have 16 MiB."`
 	Collections int           `yaml:"collections" doc:"Collections of one account, at most. Of an account with more none is read, and its state says so."`
 	Silence     time.Duration `yaml:"silence" doc:"The longest that a calendar server may say nothing in the middle of a request."`
@@ -157,7 +158,7 @@ func Default() *Config {
 		Offsets:  Offsets{Partitions: 16},
 		Events: Events{Format: "json", Before: "full", Raw: true, MaxRaw: 1 << 20, Tombstones: true,
 			Markers: "headers", Resnapshot: "full"},
-		Limits: Limits{Uncommitted: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},
+		Limits: Limits{Uncommitted: 64 << 20, Ahead: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},
 		HTTP:   HTTP{Listen: "127.0.0.1:8083"},
 		Log:    Log{Level: "info", Format: "text"},
 	}

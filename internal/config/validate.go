@@ -188,6 +188,7 @@ func (k *checker) sasl(s SASL) {
 
 func (k *checker) limits(l Limits) {
 	k.between("limits.uncommitted", int64(l.Uncommitted), minUncommitted, maxUncommitted)
+	k.between("limits.ahead", int64(l.Ahead), minUncommitted, maxUncommitted)
 	k.between("limits.body", int64(l.Body), minBody, maxBody)
 	k.between("limits.collections", int64(l.Collections), 1, maxCollections)
 	if l.Silence < minSilence || l.Silence > maxSilence {

@@ -54,6 +54,7 @@ type Service struct {
 	cfg   Config
 	base  *url.URL
 	plain *http.Client
+	ahead *ahead
 }
 
 // Open returns the service of cfg. It sends nothing yet.
@@ -73,7 +74,7 @@ func Open(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, base: base, plain: plain}, nil
+	return &Service{cfg: cfg, base: base, plain: plain, ahead: newAhead(cfg.Ahead)}, nil
 }
 
 // New returns the account of cred on the service of cfg alone. It sends nothing yet.

@@ -59,15 +59,15 @@ func (b *batch) flush() error {
 	if len(entries) == 0 {
 		return nil
 	}
-	fetches, bodies := b.fetches, b.bodies
+	fetches, bodies, bytes := b.fetches, b.bodies, b.bytes
 	*b = batch{poll: p}
 	switch {
 	case fetches > 0:
-		return p.work(p.account.client.fetches, func(ctx context.Context, emit func(chunk) error) error {
+		return p.work(p.account.client.fetches, p.expect(fetches), func(ctx context.Context, emit func(chunk) error) error {
 			return p.resolve(ctx, entries, emit)
 		})
 	case bodies > 0:
-		return p.work(p.cpu, func(ctx context.Context, emit func(chunk) error) error {
+		return p.work(p.cpu, int64(bytes), func(ctx context.Context, emit func(chunk) error) error {
 			return p.resolve(ctx, entries, emit)
 		})
 	}
@@ -76,6 +76,15 @@ func (b *batch) flush() error {
 		c.resources[i] = e.done
 	}
 	return p.add(c)
+}
+
+// expect is how many bytes a job holds that fetches so many bodies: twice what is usual here, and until that is known, the most.
+func (p *poll) expect(fetches int) int64 {
+	n := p.bodies.Load()
+	if n == 0 {
+		return jobBytes
+	}
+	return min(2*int64(fetches)*p.bodyBytes.Load()/n, jobBytes)
 }
 
 // resolve turns entries into resources and emits them, in order unless they are too large to be held together.

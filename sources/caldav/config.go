@@ -32,6 +32,8 @@ type Config struct {
 	Limit int
 	// MaxBody bounds one object's text in bytes; a longer one is Failed. 16 MiB.
 	MaxBody int
+	// Ahead bounds the bytes of bodies that all accounts together read before their turn to be published. 64 MiB.
+	Ahead int64
 	// MaxCollections bounds the answer to a question about an account's collections. 10,000.
 	MaxCollections int
 }
@@ -64,6 +66,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = 16 << 20
+	}
+	if c.Ahead <= 0 {
+		c.Ahead = 64 << 20
 	}
 	if c.MaxCollections <= 0 {
 		c.MaxCollections = 10_000

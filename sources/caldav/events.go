@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -31,6 +32,8 @@ type poll struct {
 	ctagNow string          // the ctag, where list has asked for it already
 	probed  probe
 	*pipeline
+
+	bodies, bodyBytes atomic.Int64 // read so far
 }
 
 // pollEvents reads a collection: by sync-collection, or by comparing ctag and ETags where there is none.
@@ -40,7 +43,7 @@ func (a *Account) pollEvents(ctx context.Context, q connector.Query) iter.Seq2[c
 		for _, id := range q.Pending {
 			p.pending[id] = true
 		}
-		run(ctx, 2*a.cfg.Concurrency, func(pl *pipeline) error {
+		run(ctx, 2*a.cfg.Concurrency, a.client.ahead, func(pl *pipeline) error {
 			p.pipeline = pl
 			if err := p.list(); err != nil {
 				return fmt.Errorf("reading %s: %w", q.Stream.Collection, err)

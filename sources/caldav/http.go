@@ -38,6 +38,7 @@ type client struct {
 	redact   redactor
 	fetches  *semaphore.Weighted // requests whose answer is read at once
 	listings *semaphore.Weighted // requests whose answer is read as fast as pages are taken
+	ahead    *ahead              // of the service
 	selves   *semaphore.Weighted // requests about a collection itself, which others wait for while they hold one of the above
 }
 
@@ -74,6 +75,7 @@ func newClient(s *Service, cred Credentials) *client {
 		redact:   newRedactor(cred),
 		fetches:  semaphore.NewWeighted(n),
 		listings: semaphore.NewWeighted(n),
+		ahead:    s.ahead,
 		selves:   semaphore.NewWeighted(n),
 	}
 }

@@ -42,6 +42,8 @@ func (p *poll) bodied(m member, r *response) connector.Resource {
 	if r.tooLong {
 		return p.failed(m, fmt.Errorf("it is longer than %d bytes", p.account.cfg.MaxBody))
 	}
+	p.bodies.Add(1)
+	p.bodyBytes.Add(int64(len(r.data)))
 	return p.read(m, r.data)
 }
 

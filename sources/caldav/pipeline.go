@@ -14,6 +14,8 @@ const (
 	pageBytes  = 4 << 20 // of bodies in a page
 	batchBytes = 1 << 20 // of bodies in one job
 	fetchBatch = 100     // hrefs in one multiget
+
+	jobBytes = 2 * pageBytes // of bodies that a job holds at most, if each is small: a chunk to be taken, and the next
 )
 
 // chunk is a part of a job's result: resources in order, or what ends an answer.
@@ -32,22 +34,51 @@ type mark struct {
 }
 
 // job is a piece of work whose result comes later, in chunks; jobs' results are taken in the order of the jobs.
-type job chan chunk
+type job struct {
+	chunks chan chunk
+	first  context.Context    //nolint:containedctx // of this job: ends when its result is the next to be taken
+	reach  context.CancelFunc // ends first
+	taken  chan struct{}      // closed when all of its result has been
+}
+
+func (p *pipeline) newJob() *job {
+	j := &job{chunks: make(chan chunk, 1), taken: make(chan struct{})}
+	j.first, j.reach = context.WithCancel(p.ctx)
+	return j
+}
 
 // pipeline lets one goroutine list, several fetch and parse, and the caller consume, all at once and within bounds:
-// so many jobs ahead, each holding at most about a page.
+// so many jobs ahead, and of all pipelines of the service so many bytes of bodies, besides the job whose result is being taken.
 type pipeline struct {
-	ctx  context.Context //nolint:containedctx // of this poll, which ends with it
-	jobs chan job
-	cpu  *semaphore.Weighted // parsing without a request
-	wg   sync.WaitGroup
+	ctx   context.Context //nolint:containedctx // of this poll, which ends with it
+	jobs  chan *job
+	cpu   *semaphore.Weighted // parsing without a request
+	ahead *ahead
+	wg    sync.WaitGroup
+}
+
+// ahead bounds the bytes of bodies that are read before their turn, by all accounts of a service.
+type ahead struct {
+	bytes *semaphore.Weighted
+	most  int64
+}
+
+func newAhead(most int64) *ahead { return &ahead{semaphore.NewWeighted(most), most} }
+
+// enter waits for room for so many bytes, or until the job is the next to be taken: that one needs none, so every poll goes on.
+func (a *ahead) enter(j *job, bytes int64) (leave func()) {
+	bytes = min(bytes, a.most)
+	if a.bytes.Acquire(j.first, bytes) != nil {
+		return func() {}
+	}
+	return func() { a.bytes.Release(bytes) }
 }
 
 // run calls list in a goroutine, which adds jobs, and yields pages until the last, an error, or the caller's
 // break. It returns when everything it started has ended.
-func run(ctx context.Context, ahead int, list func(*pipeline) error, yield func(connector.Page, error) bool) {
+func run(ctx context.Context, jobs int, a *ahead, list func(*pipeline) error, yield func(connector.Page, error) bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pipeline{ctx: ctx, jobs: make(chan job, ahead), cpu: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
+	p := &pipeline{ctx: ctx, jobs: make(chan *job, jobs), ahead: a, cpu: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 	p.wg.Go(func() {
 		defer close(p.jobs)
 		if err := list(p); err != nil {
@@ -61,24 +92,24 @@ func run(ctx context.Context, ahead int, list func(*pipeline) error, yield func(
 
 // add puts a result that is at hand in its place.
 func (p *pipeline) add(c chunk) error {
-	j := make(job, 1)
-	j <- c
-	close(j)
+	j := p.newJob()
+	j.chunks <- c
+	close(j.chunks)
 	return p.put(j)
 }
 
-// work adds a job that runs beside others once sem has room; weight is taken from it before work returns, so the
-// first job in line never waits for a later one.
-func (p *pipeline) work(sem *semaphore.Weighted, f func(ctx context.Context, emit func(chunk) error) error) error {
+// work adds a job of about so many bytes of bodies, which runs beside others once sem has room; weight is taken from it before work
+// returns, so the first job in line never waits for a later one.
+func (p *pipeline) work(sem *semaphore.Weighted, bytes int64, f func(ctx context.Context, emit func(chunk) error) error) error {
 	if err := sem.Acquire(p.ctx, 1); err != nil {
 		return err
 	}
-	j := make(job, 1)
+	j := p.newJob()
 	p.wg.Go(func() {
-		defer close(j)
+		defer p.ahead.enter(j, bytes)()
 		emit := func(c chunk) error {
 			select {
-			case j <- c:
+			case j.chunks <- c:
 				return nil
 			case <-p.ctx.Done():
 				return p.ctx.Err()
@@ -89,11 +120,16 @@ func (p *pipeline) work(sem *semaphore.Weighted, f func(ctx context.Context, emi
 		if err != nil {
 			_ = emit(chunk{err: err}) // not taken: the caller has gone
 		}
+		close(j.chunks)
+		select {
+		case <-j.taken:
+		case <-p.ctx.Done():
+		}
 	})
 	return p.put(j)
 }
 
-func (p *pipeline) put(j job) error {
+func (p *pipeline) put(j *job) error {
 	select {
 	case p.jobs <- j:
 		return nil
@@ -106,11 +142,13 @@ func (p *pipeline) put(j job) error {
 func (p *pipeline) collect(yield func(connector.Page, error) bool) {
 	b := pager{yield: yield}
 	for j := range p.jobs {
-		for c := range j {
+		j.reach()
+		for c := range j.chunks {
 			if !b.take(c) {
 				return
 			}
 		}
+		close(j.taken)
 	}
 	if !b.done {
 		yield(connector.Page{}, p.why())
