@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -160,67 +159,6 @@ func (h *home) streams() iter.Seq[Stream] {
 	}
 }
 
-// standing says where a stream is to be compared with, or why it is not compared. Both are nil where there is nothing to compare.
-func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (*home, *Apart) {
-	apart := func(why, detail string) *Apart { return &Apart{s, why, detail, len(shelf.rows)} }
-	h := r.homes[s.Source][s.Account]
-	switch {
-	case h == nil && len(shelf.rows) == 0:
-		return nil, nil
-	case h == nil:
-		return nil, apart(NotFollowed, "its account is not in the configuration, or not found by its source")
-	case h.err != nil:
-		return nil, nil // told of the account as a whole
-	case !h.has(s):
-		return nil, r.left(ctx, h, s, apart, len(shelf.rows))
-	}
-	k := r.known[s]
-	switch {
-	case k.State == nil && k.Offset != nil:
-		return nil, apart(Lost, saysNoState)
-	case k.State == nil && len(shelf.rows) == 0, k.State != nil && k.State.Phase == connector.RemovedAll && len(shelf.rows) == 0:
-		return nil, apart(NotBegun, saysNotBegun)
-	case k.State == nil, k.State.Phase == connector.RemovedAll:
-	case k.State.DataEnd > end:
-		return nil, apart(Lost, fmt.Sprintf("its data topic ends at %d, but was %d long: it was deleted, made anew or cut; a running calcdc mends it", end, k.State.DataEnd))
-	case k.State.Mending != "":
-		return nil, apart(Lost, saysMending)
-	case k.State.Phase == connector.Removing:
-		return nil, apart(Leaving, saysRemoving)
-	case shelf.Snapshot, k.State.Phase == connector.Snapshot && shelf.Epoch < k.State.Epoch:
-		return nil, apart(InSnapshot, saysInSnapshot)
-	case k.State.KeyFormat != "json":
-		return nil, apart(Refused, fmt.Sprintf("its keys are of the format %q", k.State.KeyFormat))
-	}
-	return h, nil
-}
-
-// left says what becomes of the rows of a stream that its source does not have.
-func (r *run) left(ctx context.Context, h *home, s Stream, apart func(why, detail string) *Apart, rows int) *Apart {
-	if rows == 0 {
-		return nil
-	}
-	res, listed := h.listed[s.Collection]
-	if listed && res.Presence == connector.Read {
-		return apart(Leaving, saysRemoving) // the acl of a calendar whose owner the account is no more
-	}
-	if listed {
-		return apart(NotFollowed, "its collection is listed, and the configuration does not follow it")
-	}
-	if k := r.known[s]; k.State != nil && k.State.Phase == connector.Removing {
-		return apart(Leaving, saysRemoving)
-	}
-	switch at, err := h.look(ctx, s.Collection); {
-	case at == connector.Gone:
-		return apart(Leaving, saysGone)
-	case at == connector.Forbidden:
-		return apart(Forbidden, saysForbidden)
-	case err != nil:
-		return apart(Failing, err.Error())
-	}
-	return apart(Failing, saysUnlisted)
-}
-
 // look asks directly for a collection that is not listed, once.
 func (h *home) look(ctx context.Context, collection string) (connector.Presence, error) {
 	h.mu.Lock()
@@ -235,53 +173,4 @@ func (h *home) look(ctx context.Context, collection string) (connector.Presence,
 	}
 	h.looks[collection] = found
 	return found.at, found.err
-}
-
-// unnamed tells of streams of which the store knows, and which the configuration does not name: their topics may not even be read.
-func (r *run) unnamed() {
-	for s, k := range r.known {
-		if k.State == nil || k.State.Rows == 0 || !r.cfg.selects(s) || r.examined[s] {
-			continue
-		}
-		i := slices.IndexFunc(r.cfg.Sources, func(c connector.Source) bool { return c.Name == s.Source })
-		if i < 0 || !slices.Contains(kindsOf(&r.cfg.Sources[i]), s.Kind) {
-			r.setApart(Apart{s, NotFollowed, "the configuration does not name it", int(k.State.Rows)})
-		}
-	}
-}
-
-// slots are the streams of a source that are read at once, and of one of its accounts.
-type slots struct {
-	source  chan struct{}
-	each    int
-	mu      sync.Mutex
-	account map[string]chan struct{}
-}
-
-// passesPerSource is what run, too, reads at once of a source that does not say otherwise.
-const passesPerSource = 8
-
-func newSlots(s *connector.Source) *slots {
-	n := cmp.Or(s.Passes, passesPerSource)
-	return &slots{source: make(chan struct{}, n), each: min(n, cmp.Or(s.PassesPerAccount, n)), account: map[string]chan struct{}{}}
-}
-
-// do runs work once the account, and then the source, has room.
-func (s *slots) do(ctx context.Context, account string, work func() error) error {
-	s.mu.Lock()
-	own := s.account[account]
-	if own == nil {
-		own = make(chan struct{}, s.each)
-		s.account[account] = own
-	}
-	s.mu.Unlock()
-	for _, slot := range []chan struct{}{own, s.source} {
-		select {
-		case slot <- struct{}{}:
-			defer func() { <-slot }()
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return work()
 }
