@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -12,8 +13,11 @@ import (
 var streamLabelNames = []string{"source", "account", "collection", "stream"}
 
 func streamLabels(s connector.Stream) []string {
-	return []string{s.Source, s.Account, s.Collection, string(s.Kind)}
+	return []string{s.Source, valid(s.Account), valid(s.Collection), string(s.Kind)}
 }
+
+// valid is text as a label may hold it: the metrics panic at any other.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 func withLabels(more ...string) []string {
 	return append(append([]string{}, streamLabelNames...), more...)

@@ -117,7 +117,7 @@ type labels struct{ account, source, stream string }
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func labelsOf(s connector.Stream) labels {
-	quote := func(text string) string { return `"` + escape.Replace(strings.ToValidUTF8(text, "\uFFFD")) + `"` }
+	quote := func(text string) string { return `"` + escape.Replace(valid(text)) + `"` }
 	return labels{"{account=" + quote(s.Account) + ",collection=" + quote(s.Collection) + ",", "source=" + quote(s.Source), `,stream="` + string(s.Kind) + `"} `}
 }
 
