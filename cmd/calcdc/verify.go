@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -96,6 +97,9 @@ func verifyAll(ctx context.Context, c *config.Config, o verifyOptions, tell func
 	report, err := verify.Run(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("verifying: %w", err)
+	}
+	if report.Streams == 0 && report.Total == 0 && len(report.NotCompared) == 0 {
+		return nil, errors.New("verifying: no stream matches; calcdc discover shows what is followed")
 	}
 	return report, nil
 }
