@@ -55,6 +55,19 @@ func refused(err error) bool {
 	return false
 }
 
+// passes tells whether an error is that of a broker which is away, hangs, or leads no more: another attempt may not meet it.
+func passes(err error) bool {
+	var kerr kafkago.Error
+	if !errors.As(err, &kerr) {
+		return err != nil && !refused(err)
+	}
+	switch kerr {
+	case kafkago.NotController, kafkago.BrokerNotAvailable:
+		return true
+	}
+	return kerr.Temporary()
+}
+
 // unknown wraps what interrupted a transaction for the callers of Commit.
 func unknown(err error) error {
 	if fenced(err) {

@@ -17,9 +17,20 @@ func (c *Client) describe(ctx context.Context, topics ...string) (*metadata.Resp
 	}})
 }
 
-// Ping reaches the cluster and asks a broker for its metadata. Its error names the real cause (a wrong password, an unknown CA,
-// TLS on one side only) and what to do: any other request would say "broker not available".
+// Ping reaches the cluster and asks a broker for its metadata, as often as there are brokers to begin with: one of them may
+// be away. Its error names the real cause (a wrong password, an unknown CA, TLS on one side only) and what to do: any other request would
+// say "broker not available".
 func (c *Client) Ping(ctx context.Context) error {
+	var err error
+	for range c.cfg.Brokers {
+		if err = c.ping(ctx); err == nil || refused(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+func (c *Client) ping(ctx context.Context) error {
 	if _, err := ask[*metadata.Response](ctx, c, requestTimeout, &metadata.Request{TopicNames: []string{}}); err != nil {
 		c.reconnect() // the transport keeps a first failure
 		return fmt.Errorf("connecting to kafka at %s: %w", c.addr, explain(err))

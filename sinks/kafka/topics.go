@@ -33,15 +33,24 @@ type Topic struct {
 	Config          map[string]string // every setting, the brokers' defaults included
 }
 
+// topicPatience is for how long EnsureTopic tries: until a broker that hangs has been found out, by the cluster or by us.
+const topicPatience = 25 * time.Second
+
 const topicResource = 2 // ConfigResource.Type of Kafka
 
 // EnsureTopic creates the topic where it is missing and returns it as it stands; one that exists is used as it is. An internal
-// topic with a policy that would lose state is refused with the command that mends it.
+// topic with a policy that would lose state is refused with the command that mends it. Brokers that are away, hang or are being
+// restarted are given a while.
 func (c *Client) EnsureTopic(ctx context.Context, spec TopicSpec) (Topic, error) {
-	t, there, err := c.DescribeTopic(ctx, spec.Name)
-	if err == nil && !there {
-		t, err = c.createTopic(ctx, spec)
-	}
+	var t Topic
+	err := retry(ctx, topicPatience, func() (bool, error) {
+		var there bool
+		var err error
+		if t, there, err = c.DescribeTopic(ctx, spec.Name); err == nil && !there {
+			t, err = c.createTopic(ctx, spec)
+		}
+		return passes(err), err
+	})
 	if err != nil {
 		return Topic{}, err
 	}

@@ -2,11 +2,14 @@ package kafka_test
 
 import (
 	"errors"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/calcdc/calcdc/sinks/kafka"
 )
@@ -31,6 +34,47 @@ func TestTopicsAreCreatedWhereMissing(t *testing.T) {
 		spec.Partitions, spec.Config = 9, nil // what exists is used as it is
 	}
 	mustCommit(t, fenced(t, c, "team-0"), record("rows", 4, "k", "v")) // at once
+}
+
+// A broker that goes away while a topic is looked at or created is no reason to end: others are there.
+func TestTopicsAreEnsuredWhileABrokerGoesAway(t *testing.T) {
+	for key, seed := range map[kmsg.Key][]string{kmsg.DescribeConfigs: {"rows"}, kmsg.CreateTopics: nil} {
+		fake := cluster(t, kfake.SeedTopics(2, seed...))
+		var cuts atomic.Int64
+		fake.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			if cuts.Add(1) > 2 {
+				return nil, nil, false
+			}
+			fake.KeepControl()
+			return nil, errors.New("the broker goes away"), true
+		})
+		c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+		spec := kafka.TopicSpec{Name: "rows", Partitions: 2, ReplicationFactor: 3, Config: map[string]string{"cleanup.policy": "compact"}}
+		if _, err := c.EnsureTopic(deadline(t, 30*time.Second), spec); err != nil || cuts.Load() < 3 {
+			t.Errorf("%s: after %d connections that ended: %v", key.Name(), cuts.Load(), err)
+		}
+	}
+}
+
+// One of the brokers to begin with may accept connections and close them again, as a proxy before a dead one does.
+func TestPingTriesMoreThanOneBroker(t *testing.T) {
+	fake := cluster(t)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dead.Close() })
+	go func() { // ends with the listener
+		for conn, err := dead.Accept(); err == nil; conn, err = dead.Accept() {
+			_ = conn.Close()
+		}
+	}()
+	for range 10 {
+		c := client(t, kafka.Config{Brokers: append([]string{dead.Addr().String()}, fake.ListenAddrs()...)})
+		if err := c.Ping(deadline(t, 20*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestInternalTopicThatLosesStateIsRefused(t *testing.T) {
