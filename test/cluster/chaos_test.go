@@ -75,6 +75,11 @@ func TestChaos(t *testing.T) {
 	c := newCluster(t, options{seed: seed, workers: int(number(t, "CALCDC_CHAOS_WORKERS", usualWorkers)), most: 400, pace: 40 * time.Millisecond, level: "debug"})
 	c.run(seed, phases, length, newPlanner(seed, len(c.workers), gap, kinds(t)))
 	c.sameToAnother()
+	out, errs, code := rig.Command(t.Context(), t, c.workers[0].config, "verify", "--wait", "0s")
+	if code != 0 {
+		t.Errorf("calcdc verify ended with code %d:\n%s%s", code, out, errs)
+	}
+	t.Log(strings.TrimSpace(out))
 }
 
 // run goes through phases, from the start of the workers to their end.

@@ -131,20 +131,15 @@ func (p *Process) Code() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Resident is what the process has in memory now, in MiB (proc(5)).
-func (p *Process) Resident() int { return p.memory("VmRSS") }
-
-// Peak is the most that it has had, in MiB.
-func (p *Process) Peak() int { return p.memory("VmHWM") }
-
-func (p *Process) memory(field string) int {
+// Peak is the most memory that the process has had resident, in MiB (proc(5), VmHWM).
+func (p *Process) Peak() int {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid()))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if name, value, _ := strings.Cut(line, ":"); name == field {
+		if name, value, _ := strings.Cut(line, ":"); name == "VmHWM" {
 			kb, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
 			if err != nil {
 				p.t.Fatal(err)
@@ -152,7 +147,7 @@ func (p *Process) memory(field string) int {
 			return kb >> 10
 		}
 	}
-	p.t.Fatalf("no %s in %s", field, status)
+	p.t.Fatalf("no VmHWM in %s", status)
 	return 0
 }
 
