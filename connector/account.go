@@ -272,13 +272,17 @@ func (h *household) departed(id string) bool {
 }
 
 // sleep waits for d; it is false when ctx has ended.
-func sleep(ctx context.Context, d time.Duration) bool {
+func sleep(ctx context.Context, d time.Duration) bool { return sleepUntil(ctx, d, nil) }
+
+// sleepUntil waits for d, or until early receives; it is false when ctx has ended.
+func sleepUntil(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
+	case <-early:
 	case <-timer.C:
-		return true
 	}
+	return true
 }

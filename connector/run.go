@@ -17,8 +17,8 @@ const passesPerSource = 8
 
 // fencedPause is how long, more or less, an owner that was fenced waits before it takes the partition back: if the partition was
 // taken away, it is told so meanwhile (a heartbeat of the group is a second); if an offset tool has become the owner for a moment, it
-// ends meanwhile. Each time in a row it waits longer, so that two that both take themselves for the owner do not fence each other in a
-// loop.
+// ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced soon after it has
+// begun it waits longer, so that two that both take themselves for the owner do not fence each other in a loop.
 const (
 	fencedPause     = 3 * time.Second
 	longFencedPause = 30 * time.Second
@@ -62,6 +62,7 @@ type owner struct {
 	ledger    Ledger
 	loaded    map[Stream]*Checkpoint
 	stop      context.CancelCauseFunc // ends the accounts' tasks, until the next load
+	confirmed <-chan struct{}         // the share has been told again to have the partition
 }
 
 // run owns the partition until ctx ends.
@@ -73,22 +74,31 @@ func (o *owner) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if lasted := time.Since(began); lasted > 10*time.Second {
+		if time.Since(began) > 10*time.Second {
 			doubt.Reset()
-			if lasted > 2*longFencedPause {
-				fenced.Reset()
-			}
 		}
-		pause := doubt
+		if time.Since(began) >= watchEvery {
+			fenced.Reset()
+		}
+		pause, told := doubt, (<-chan struct{})(nil)
 		if errors.Is(err, ErrFenced) {
-			pause = fenced
+			pause, told = fenced, o.unconfirmed()
 		}
 		wait := pause.NextBackOff()
 		o.c.log.Warn("loading again", "partition", o.partition, "in", wait.Round(time.Millisecond).String(), "error", err)
-		if !sleep(ctx, wait) {
+		if !sleepUntil(ctx, wait, told) {
 			return
 		}
 	}
+}
+
+// unconfirmed is told whether the partition is confirmed from now on.
+func (o *owner) unconfirmed() <-chan struct{} {
+	select {
+	case <-o.confirmed:
+	default:
+	}
+	return o.confirmed
 }
 
 // leave tells that what ran in the partition no longer runs here.

@@ -58,9 +58,18 @@ func (c *Connector) Run(ctx context.Context, share Share, ledger func(partition 
 
 // holding is a partition that is ours, or was and still ends.
 type holding struct {
-	stop  context.CancelFunc // ends what runs in it
-	ended chan struct{}
-	ours  bool
+	stop      context.CancelFunc // ends what runs in it
+	ended     chan struct{}
+	ours      bool
+	confirmed chan struct{} // holds one where the share has been told again to have it
+}
+
+// confirm tells the owner that the partition still is ours.
+func (h *holding) confirm() {
+	select {
+	case h.confirmed <- struct{}{}:
+	default:
+	}
 }
 
 // hold runs an owner in each assigned partition until ctx ends; it returns once all owners have ended. An owner that stays is not
@@ -85,6 +94,8 @@ func (c *Connector) hold(ctx context.Context, assigned <-chan []int32, ledger fu
 			for _, p := range partitions {
 				if h := held[p]; h == nil || !h.ours {
 					held[p] = c.take(ctx, p, ledger, h)
+				} else {
+					h.confirm()
 				}
 			}
 		}
@@ -94,14 +105,14 @@ func (c *Connector) hold(ctx context.Context, assigned <-chan []int32, ledger fu
 // take begins to own a partition, once an earlier owner of this process has ended.
 func (c *Connector) take(ctx context.Context, partition int32, ledger func(int32) Ledger, earlier *holding) *holding {
 	own, stop := context.WithCancel(ctx)
-	h := &holding{stop: stop, ended: make(chan struct{}), ours: true}
+	h := &holding{stop: stop, ended: make(chan struct{}), ours: true, confirmed: make(chan struct{}, 1)}
 	go func() {
 		defer close(h.ended)
 		defer stop()
 		if earlier != nil {
 			<-earlier.ended
 		}
-		o := &owner{c: c, partition: partition, ledger: ledger(partition)}
+		o := &owner{c: c, partition: partition, ledger: ledger(partition), confirmed: h.confirmed}
 		o.run(own)
 		if ctx.Err() == nil {
 			o.leave()
