@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/testenv"
 	"github.com/calcdc/calcdc/sinks/kafka"
 )
 
@@ -325,5 +326,35 @@ func TestRealACLProbesAreHarmless(t *testing.T) {
 	mustCommit(t, p, record(topic, 0, "k", "v")) // not fenced
 	if _, there, err := c.DescribeTopic(deadline(t, 30*time.Second), topic+"-absent"); there || err != nil {
 		t.Fatal(there, err)
+	}
+}
+
+// Brokers as they come put off a group's first generation by 3 s: a worker that is alone does not wait for it, one that is not does.
+func TestRealGroupBeginsAtOnce(t *testing.T) {
+	k := testenv.NewKafka(t, testenv.KafkaOptions{Properties: map[string]string{"group.initial.rebalance.delay.ms": "3000"}})
+	c := client(t, kafka.Config{Brokers: []string{k.Addr()}})
+	topic := realTopic(t, c, 7, nil)
+	warm := unique(t) // the topic of all groups' offsets is made for the first of them
+	for _, id := range []string{warm, unique(t) + "-2"} {
+		ctx, cancel := context.WithCancel(deadline(t, 60*time.Second))
+		began := time.Now()
+		var times []time.Duration
+		err := c.NewGroup(kafka.GroupConfig{ID: id, Topic: topic, Partitions: 7}).Follow(ctx, func(share []int32) {
+			times = append(times, time.Since(began))
+			if len(share) != 7 {
+				t.Errorf("a share of %v", share)
+			}
+			if len(times) == 2 {
+				cancel()
+			}
+		})
+		cancel()
+		t.Logf("told after %v", times)
+		if err != nil || len(times) != 2 {
+			t.Fatalf("%v, told %d times", err, len(times))
+		}
+		if id != warm && (times[0] > 2*time.Second || times[1] < 2*time.Second) {
+			t.Errorf("told after %v", times)
+		}
 	}
 }

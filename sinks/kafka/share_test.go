@@ -138,6 +138,43 @@ func TestMembersJoinAndLeave(t *testing.T) {
 	}
 }
 
+// A member that is alone in the group does not wait for its first generation, which brokers put off; one that is not does.
+func TestAMemberThatIsAloneBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	fake := groupCluster(t)
+	restore := refuse(fake, kerr.RebalanceInProgress.Code, kmsg.SyncGroup) // it has joined, and the group is not ready
+	a := joined(t, fake)
+	awaitShares(t, 20*time.Second, a)
+	if _, told := a.share(); told != 1 {
+		t.Errorf("told %d times", told)
+	}
+	b := joined(t, fake)
+	time.Sleep(4 * time.Second / 3) // that nothing comes takes time to see
+	if share, told := b.share(); told > 0 {
+		t.Errorf("somebody else is a member, and it begins with %v", share)
+	}
+	restore()
+	awaitShares(t, 20*time.Second, a, b)
+}
+
+// Members that all leave at the same time, as in a restart of all, leave nobody behind whom the next would wait for.
+func TestAllLeaveAtOnce(t *testing.T) {
+	t.Parallel()
+	fake := groupCluster(t)
+	for range 4 {
+		members := []*member{joined(t, fake), joined(t, fake), joined(t, fake)}
+		awaitShares(t, 20*time.Second, members...)
+		var leaving sync.WaitGroup
+		for _, m := range members {
+			leaving.Go(m.leave)
+		}
+		leaving.Wait()
+		if left := fake.GroupInfo("team").Members; len(left) > 0 {
+			t.Fatalf("%d members are left", len(left))
+		}
+	}
+}
+
 // refuse answers all requests of a kind with an error until restore is called.
 func refuse(fake *kfake.Cluster, code int16, keys ...kmsg.Key) (restore func()) {
 	var mu sync.Mutex
@@ -156,6 +193,8 @@ func refuse(fake *kfake.Cluster, code int16, keys ...kmsg.Key) (restore func()) 
 			case *kmsg.HeartbeatResponse:
 				r.ErrorCode = code
 			case *kmsg.JoinGroupResponse:
+				r.ErrorCode = code
+			case *kmsg.SyncGroupResponse:
 				r.ErrorCode = code
 			case *kmsg.FindCoordinatorResponse:
 				r.ErrorCode = code
@@ -254,7 +293,7 @@ func TestRefusedMember(t *testing.T) {
 		defer refuse(fake, code, kmsg.JoinGroup)()
 		c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
 		g := c.NewGroup(kafka.GroupConfig{ID: "team", Topic: "team-offsets", Partitions: sharedPartitions})
-		err := g.Follow(deadline(t, 20*time.Second), func([]int32) { t.Error("a share") })
+		err := g.Follow(deadline(t, 20*time.Second), func([]int32) {})
 		if !errors.Is(err, kafkago.Error(code)) || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%d: %v", code, err)
 		}
@@ -265,6 +304,7 @@ func TestRefusedMember(t *testing.T) {
 func TestHungFirstBroker(t *testing.T) {
 	t.Parallel()
 	fake := groupCluster(t)
+	awaitShares(t, 20*time.Second, joined(t, fake)) // who comes now needs the group
 	hung := hang(t)
 	c := client(t, kafka.Config{Brokers: append([]string{hung}, fake.ListenAddrs()...)})
 	ctx, cancel := context.WithCancel(deadline(t, 60*time.Second))
