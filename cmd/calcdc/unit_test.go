@@ -244,3 +244,11 @@ func TestSummaries(t *testing.T) {
 		}
 	}
 }
+
+func TestBoundsOfTransactionsReachTheClient(t *testing.T) {
+	c := config.Default()
+	c.Kafka.Transaction = config.Txn{MaxRecords: 77, MaxBytes: 1 << 20}
+	if got := kafkaConfig(c); got.MaxRecords != 77 || got.MaxBytes != 1<<20 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -32,17 +32,22 @@ func connectorConfig(c *config.Config) connector.Config {
 // transactionHook is told of every transaction; nil: nobody is.
 type transactionHook func(records, bytes int, took time.Duration, err error)
 
+// kafkaConfig is what the Kafka client needs of the configuration.
+func kafkaConfig(c *config.Config) kafka.Config {
+	k := c.Kafka
+	return kafka.Config{
+		Brokers: k.Brokers, ClientID: "calcdc-" + c.Name, Compression: k.Compression,
+		TLS:        kafka.TLS{Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile, KeyFile: k.TLS.KeyFile},
+		SASL:       kafka.SASL{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: k.SASL.Password.Reveal()},
+		MaxRecords: k.Transaction.MaxRecords, MaxBytes: int(k.Transaction.MaxBytes),
+	}
+}
+
 // newClient makes the Kafka client; nothing is sent yet.
 func newClient(c *config.Config, hook transactionHook, log hclog.Logger) (*kafka.Client, error) {
-	k := c.Kafka
-	client, err := kafka.New(kafka.Config{
-		Brokers: k.Brokers, ClientID: "calcdc-" + c.Name, Compression: k.Compression,
-		TLS:           kafka.TLS{Enabled: k.TLS.Enabled, CAFile: k.TLS.CAFile, CertFile: k.TLS.CertFile, KeyFile: k.TLS.KeyFile},
-		SASL:          kafka.SASL{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: k.SASL.Password.Reveal()},
-		MaxRecords:    k.Transaction.MaxRecords,
-		MaxBytes:      int(k.Transaction.MaxBytes),
-		OnTransaction: hook,
-	}, log.Named("kafka"))
+	cfg := kafkaConfig(c)
+	cfg.OnTransaction = hook
+	client, err := kafka.New(cfg, log.Named("kafka"))
 	if err != nil {
 		return nil, fmt.Errorf("setting up the Kafka client: %w", err)
 	}

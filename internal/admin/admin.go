@@ -150,11 +150,15 @@ func (a *Admin) Account(source, name string, err error) {
 
 // Assigned implements connector.Observer.
 func (a *Admin) Assigned(partitions []int32) {
-	now := slices.Sorted(slices.Values(partitions))
+	now := append([]int32{}, partitions...)
+	slices.Sort(now)
 	a.mu.Lock()
 	before := a.share
 	a.share = now
 	a.mu.Unlock()
+	if before != nil && slices.Equal(now, before) {
+		return
+	}
 	a.log.Info("partitions assigned", "partitions", fmt.Sprint(now), "gained", fmt.Sprint(without(now, before)),
 		"lost", fmt.Sprint(without(before, now)))
 }

@@ -164,3 +164,52 @@ func TestServeEndsWithAnError(t *testing.T) {
 		t.Error("a dead listener is no error")
 	}
 }
+
+func TestAssignment(t *testing.T) {
+	var out bytes.Buffer
+	a := New("x", hclog.New(&hclog.LoggerOptions{Output: &out, DisableTime: true}))
+	for _, c := range []struct {
+		share  []int32
+		line   string
+		metric string
+		none   string
+	}{
+		{[]int32{}, `partitions=[] gained=[] lost=[]`, "", "calcdc_partition_assigned{"},
+		{[]int32{7, 2}, `partitions="[2 7]" gained="[2 7]" lost=[]`, `calcdc_partition_assigned{partition="7"} 1`, ""},
+		{[]int32{2, 7}, "", `calcdc_partition_assigned{partition="2"} 1`, ""},
+		{[]int32{9, 2}, `partitions="[2 9]" gained=[9] lost=[7]`, `calcdc_partition_assigned{partition="9"} 1`, `partition="7"`},
+	} {
+		out.Reset()
+		a.Assigned(c.share)
+		if got := out.String(); (c.line == "") != (got == "") || !strings.Contains(got, c.line) {
+			t.Errorf("%v: log %s", c.share, got)
+		}
+		text := scrape(t, a, "/metrics")
+		if !strings.Contains(text, c.metric) || c.none != "" && strings.Contains(text, c.none) {
+			t.Errorf("%v: %s", c.share, text)
+		}
+	}
+}
+
+// What moved to another worker is told of there, and no longer here.
+func TestAccountThatLeft(t *testing.T) {
+	a := New("x", hclog.NewNullLogger())
+	bob := connector.Stream{Source: "work", Account: "bob", Collection: "/bob/work/", Kind: connector.Events}
+	for _, s := range []connector.Stream{work, bob} {
+		a.Stream(connector.Status{Stream: s, Condition: connector.Failing, Failures: 1, Err: "refused"})
+		a.Published(s, map[string]int{"c": 5})
+		a.Reset(s, "token-invalid")
+		a.Account("work", s.Account, errors.New("401"))
+	}
+	a.Left("work", "alice")
+	a.Left("home", "bob") // another source's
+	text := scrape(t, a, "/metrics")
+	if strings.Contains(text, `account="alice"`) {
+		t.Error(text)
+	}
+	for _, name := range []string{"records_total", "resets_total", "stream_failures_total", "account_failures_total", "stream_rows", "account_up"} {
+		if !strings.Contains(text, "calcdc_"+name+`{account="bob"`) {
+			t.Errorf("%s of another account is gone", name)
+		}
+	}
+}

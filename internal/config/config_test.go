@@ -447,3 +447,21 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestBoundsOfGroupAndTransaction(t *testing.T) {
+	for text, want := range map[string]string{
+		"group: {session_timeout: 6s}":               "",
+		"group: {session_timeout: 999ms}":            "kafka.group.session_timeout: is 999ms; it must be between 1s and 30m0s",
+		"group: {session_timeout: 1h}":               "kafka.group.session_timeout: is 1h0m0s; it must be",
+		"transaction: {max_records: 1}":              "",
+		"transaction: {max_records: 0}":              "kafka.transaction.max_records: is 0; it must be between 1 and 100000",
+		"transaction: {max_bytes: 64KiB}":            "",
+		"transaction: {max_bytes: 1KiB}":             "kafka.transaction.max_bytes: is 1024; it must be between 65536 and 268435456",
+		"transaction: {max_bytes: 1GiB, max_age: 1}": "kafka.transaction.max_age: unknown key",
+	} {
+		_, err := read([]byte("name: a\nkafka:\n  brokers: [a:1]\n  "+text+"\nsources: [{name: s, caldav: {url: http://a/, accounts: [{username: a, password: b}]}}]\n"), "x.yml", environment)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
