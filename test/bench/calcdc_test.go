@@ -21,6 +21,7 @@ import (
 // instance is a calcdc process between a calendar server and Kafka, with topics of its own.
 type instance struct {
 	name string
+	path string // of the configuration
 	log  string
 	http string // address of the admin server; "": there is none
 	cmd  *exec.Cmd
@@ -82,22 +83,35 @@ sources:
     poll_interval: %[3]s
     %[5]s
 `, in.name, brokers(b), poll, s.source(), s.config(), admin)
-	path := filepath.Join(dir, "calcdc.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	in.path = filepath.Join(dir, "calcdc.yaml")
+	if err := os.WriteFile(in.path, []byte(config), 0o600); err != nil {
 		b.Fatal(err)
 	}
+	in.run(b)
+	return in
+}
+
+// teammate is one more process with the same file, which must have no admin server.
+func (in *instance) teammate(b *testing.B) *instance {
+	b.Helper()
+	mate := &instance{name: in.name, path: in.path, log: in.log + ".mate"}
+	mate.run(b)
+	return mate
+}
+
+func (in *instance) run(b *testing.B) {
+	b.Helper()
 	out, err := os.Create(in.log)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer out.Close()
-	in.cmd = exec.Command(binary, "run", "--config", path)
+	in.cmd = exec.Command(binary, "run", "--config", in.path)
 	in.cmd.Stdout, in.cmd.Stderr = out, out
 	in.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := in.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	return in
 }
 
 // stop ends the process and removes its topics.

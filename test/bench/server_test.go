@@ -29,6 +29,7 @@ type serverOptions struct {
 	Users             int // 0: one
 	Calendars, Events int
 	InlineData        bool
+	Delay             time.Duration // before each answer
 }
 
 // users are their names.
@@ -153,7 +154,7 @@ func serverTask() error {
 		if k == davserver.Sync && s.first == 0 {
 			s.first = time.Now().UnixNano()
 		}
-		return davserver.Fault{}
+		return davserver.Fault{Delay: o.Delay}
 	})
 	control := http.NewServeMux()
 	control.HandleFunc("/account", s.serveAccount)

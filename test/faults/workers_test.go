@@ -97,9 +97,20 @@ func TestWorkersComeAndGo(t *testing.T) {
 	})
 	in.settle()
 	in.quiet()
+
+	// All are stopped at once: nobody is left in the group for whom the next would wait.
+	var stopping sync.WaitGroup
 	for _, w := range []*teammate{one, two, three} {
-		w.run.Stop()
+		stopping.Go(w.run.Stop)
 	}
+	stopping.Wait()
+	began = time.Now()
+	one.start()
+	share(t, 10*time.Second, one)
+	t.Logf("started again: it had everything after %v", time.Since(began).Round(time.Millisecond))
+	in.settle()
+	in.quiet()
+	one.run.Stop()
 }
 
 // unrest changes everybody's calendar until quiet is called.
