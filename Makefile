@@ -9,7 +9,7 @@ TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
 INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help build check lint quick sim test race integration integration-race chaos soak fuzz bench demo
+.PHONY: help build check lint quick sim mutants test race integration integration-race chaos soak fuzz bench demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ sim: ## the seeded simulation for $(SIM_BUDGET); SEEDS=n: so many seeds; SEED=n:
 	$(GO) run ./test/sim/cmd/replay $(CACHE)/replay
 	$(GO) test -count=1 -v -tags replay -overlay $(CACHE)/replay/overlay.json -timeout 0 -run '^TestSimulation$$' ./test/sim -args \
 	  -budget $(SIM_BUDGET) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(SEED),-seed $(SEED) -trace $(CURDIR)/sim.trace)
+
+mutants: ## every rule taken out of the code in turn, each must be missed by the simulation or a named test; ONLY=text: those of that name
+	$(GO) run ./test/sim/cmd/replay $(CACHE)/replay
+	$(GO) run ./test/sim/cmd/mutants -replay $(CACHE)/replay/overlay.json $(if $(ONLY),-only '$(ONLY)')
 
 test: quick ## everything: the quick tests, then those on a real Kafka and real CalDAV servers
 	$(TESTSERVERS) -optional -- $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m -tags integration $(INTEGRATION)

@@ -232,8 +232,14 @@ func (a *account) home(q connector.Query, r *rand.Rand) (answer, error) {
 	return ans, nil
 }
 
-// serve shows an answer page by page.
+// serve shows an answer page by page, perhaps not to its end.
 func (a *account) serve(ctx context.Context, q connector.Query, ans answer, yield func(connector.Page, error) bool) {
+	a.mu.Lock()
+	cut := a.dice.roll("cut "+q.Stream.String()).Float64() < a.weather.fail/4
+	a.mu.Unlock()
+	if cut {
+		ans.entries = ans.entries[:len(ans.entries)/2]
+	}
 	for part := range slices.Chunk(ans.entries, a.page) {
 		if err := a.meet(ctx, "page "+q.Stream.String()); err != nil {
 			yield(connector.Page{}, err)
@@ -246,6 +252,10 @@ func (a *account) serve(ctx context.Context, q connector.Query, ans answer, yiel
 		if !yield(page, nil) || ctx.Err() != nil {
 			return
 		}
+	}
+	if cut {
+		a.note("%s ends early", q.Stream)
+		return
 	}
 	yield(connector.Page{Token: ans.token, Last: true, Listing: ans.listing, Overlap: a.overlap}, nil)
 }

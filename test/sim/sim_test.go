@@ -43,9 +43,16 @@ func TestSimulation(t *testing.T) {
 	began := time.Now()
 	players := runtime.NumCPU()
 	results := make([]report, players)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var wg sync.WaitGroup
 	for i := range players {
-		wg.Go(func() { results[i] = player(t.Context(), *from+uint64(i), uint64(players)) })
+		wg.Go(func() {
+			results[i] = player(ctx, *from+uint64(i), uint64(players))
+			if len(results[i].failures) > 0 && !*asMuch {
+				cancel()
+			}
+		})
 	}
 	wg.Wait()
 	all := report{hashes: map[uint64]string{}}
@@ -85,8 +92,8 @@ func (r *report) add(o report) {
 }
 
 // player plays seeds in a process of its own.
-func player(ctx context.Context, first, step uint64) report {
-	ctx, cancel := context.WithCancel(ctx)
+func player(outer context.Context, first, step uint64) report {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	n := 0
 	if *seeds > 0 {
@@ -109,7 +116,7 @@ func player(ctx context.Context, first, step uint64) report {
 		return r
 	}
 	playing, rest := r.follow(out, cancel)
-	if err := cmd.Wait(); err != nil && len(r.failures) == 0 {
+	if err := cmd.Wait(); err != nil && len(r.failures) == 0 && outer.Err() == nil {
 		r.failures = append(r.failures, fmt.Sprintf("seed %s: the player ended: %v\n%s", playing, err, rest))
 	}
 	return r

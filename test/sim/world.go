@@ -41,6 +41,7 @@ type world struct {
 	brokers  []string
 	overseer *host // a machine without trouble
 	service  *service
+	changes  bool // events.resnapshot: changes
 	judge    *judge
 
 	mu      sync.Mutex
@@ -83,6 +84,7 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 		}
 	}
 	w.cluster.Fault(w.faults()...)
+	w.changes = w.dice.roll("changes").IntN(5) == 0
 	w.service = newService(w.dice, w.note)
 	w.judge = newJudge(w)
 	return w, nil
@@ -181,7 +183,7 @@ func (w *world) launch() (*worker, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	k.stop = stop
 	k.seat = w.newSeat(k.name)
-	conn := connector.New(config(), w.sources(), fixed(partitions), quiet{}, log)
+	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
 	go func() {
 		defer close(k.done)
 		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return w.ledger(k.client, p, log) })
@@ -220,8 +222,8 @@ func (w *world) client(h *host, log hclog.Logger) (*kafka.Client, error) {
 	return kafka.New(kafka.Config{Brokers: w.brokers, Compression: "none", Dial: h.Dial}, log)
 }
 
-func config() connector.Config {
-	return connector.Config{Version: "sim", TopicPrefix: prefix, Before: connector.BeforeFull, Tombstones: true, Partitions: partitions}
+func (w *world) config() connector.Config {
+	return connector.Config{Version: "sim", TopicPrefix: prefix, Before: connector.BeforeFull, Tombstones: true, Partitions: partitions, Changes: w.changes}
 }
 
 func (w *world) sources() []connector.Source {
@@ -235,9 +237,9 @@ func (w *world) sources() []connector.Source {
 
 func (w *world) ledger(c *kafka.Client, p int32, log hclog.Logger) *offsets.Ledger {
 	return offsets.NewLedger(offsets.Config{
-		Name: name, Partition: p, DataTopic: config().DataTopic,
+		Name: name, Partition: p, DataTopic: w.config().DataTopic,
 		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
-		Partitions: fixed(partitions).Partitions, Notifications: config().NotificationsTopic(), Resource: resourceOf,
+		Partitions: fixed(partitions).Partitions, Notifications: w.config().NotificationsTopic(), Resource: resourceOf,
 	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), c, log)
 }
 
