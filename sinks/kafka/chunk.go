@@ -63,6 +63,10 @@ func (t *transaction) encode() error {
 		}
 		next := t.p.sequences[at]
 		for _, ch := range t.chunks[at] {
+			if t.p.plain {
+				plainly(ch.set)
+				continue
+			}
 			stamp(ch.set, t.p.producer, t.p.epoch, next)
 			ch.sequence = next
 			next = sequenceAfter(next, len(ch.recs))

@@ -21,11 +21,16 @@ type Producer struct {
 	c  *Client
 	id string
 
+	plain  bool          // without transactions: id is empty
+	settle time.Duration // how long what a broken plain producer has sent may take to be written
+
 	turn chan struct{} // held by whoever runs a transaction, or fences
 
 	mu     sync.Mutex
 	queue  []*call // waiting for their transaction, in order of arrival
 	broken error   // why nothing may be committed until Fence
+
+	doubtful bool // of a plain producer: what it has sent may come yet
 
 	// Of the owner of turn:
 	producer  int64
@@ -61,7 +66,11 @@ func (p *Producer) Fence(ctx context.Context) error {
 		return ctx.Err()
 	}
 	p.stop(fmt.Errorf("%w: its producer is being fenced", ErrOutcomeUnknown))
-	if err := p.init(ctx); err != nil {
+	if p.plain {
+		if err := p.calm(ctx); err != nil {
+			return err
+		}
+	} else if err := p.init(ctx); err != nil {
 		return fmt.Errorf("fencing transactional id %s: %w", p.id, err)
 	}
 	p.sequences = map[partition]int32{}

@@ -55,6 +55,9 @@ func (t *transaction) run(ctx context.Context) error {
 		}
 		return fmt.Errorf("preparing a transaction, of which nothing was sent: %w", explain(err))
 	}
+	if t.p.plain {
+		return t.writePlainly(ctx, leaders)
+	}
 	if err := t.add(ctx); err != nil {
 		return unknown(fmt.Errorf("adding partitions to the transaction: %w", err))
 	}
@@ -71,6 +74,19 @@ func (t *transaction) run(ctx context.Context) error {
 		t.release()
 	}
 	return err
+}
+
+// writePlainly produces without a transaction. What failed is in doubt, also where the broker has refused a batch by its size: the others
+// are there.
+func (t *transaction) writePlainly(ctx context.Context, leaders map[partition]int32) error {
+	if err := t.produce(ctx, leaders); err != nil {
+		t.p.mu.Lock()
+		t.p.doubtful = true
+		t.p.mu.Unlock()
+		return fmt.Errorf("%w: producing: %v", ErrOutcomeUnknown, explain(err)) //nolint:errorlint // a size that was refused is no refusal of all
+	}
+	t.release()
+	return nil
 }
 
 // prepare cuts the records into batches and encodes them, so that the transaction is open for no longer than it must be, and returns
