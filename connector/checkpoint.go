@@ -65,6 +65,7 @@ type StreamState struct {
 	Reason     string `json:"reason"`              // of the last snapshot
 	Due        string `json:"due,omitempty"`       // reason of the reset that is to follow, where it is not that somebody asked
 	Mending    string `json:"mending,omitempty"`   // the same while what is known is being put together again: not to be gone on with
+	Pending    bool   `json:"pending,omitempty"`   // a commit has begun, of which the topics may hold a part (at_least_once)
 	Connector  string `json:"connector,omitempty"` // that published it last: "caldav", "google"
 
 	Signal *Position `json:"signal,omitempty"` // of the last signal that its snapshots have heeded; nil: none

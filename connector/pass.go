@@ -86,7 +86,7 @@ func (p *pass) run(ctx context.Context) error {
 // due is the marker with which the stream must begin anew, nil where it goes on.
 func (p *pass) due() *marker {
 	switch offset := p.prior; {
-	case p.cp.State == nil:
+	case p.cp.State == nil, p.state.Epoch == 0: // of the latter, nothing but an intention was committed
 		return &marker{Type: markBegin, Reason: reasonInitial}
 	case p.state.Phase == Removing, p.state.Phase == RemovedAll:
 		return &marker{Type: markBegin, Reason: reasonReturned}

@@ -204,6 +204,9 @@ func (t *task) unreadIDs() []string { return slices.Sorted(maps.Keys(t.unread)) 
 // reconcileDue tells whether a full comparison is due. A calendars stream that is listed at every poll needs none.
 func (t *task) reconcileDue() bool {
 	every := t.source.ReconcileInterval
+	if o := t.cp.Offset; o != nil && o.Token != "" && o.ReconciledMs == 0 {
+		return true // asked for, whatever the schedule: a commit was cut short
+	}
 	if every == 0 || t.home != nil && !t.deltas || t.cp.Offset == nil || t.cp.State == nil || t.cp.State.Phase != Streaming {
 		return false
 	}

@@ -25,6 +25,8 @@ type batch struct {
 	kinds   []kind
 	streams []connector.Stream // of each record
 	scratch []byte
+	late    bool                       // its streams' records are to hold what earlier steps have taught
+	mending bool                       // of Mend, which says by itself that it has begun
 	lengths map[connector.Stream]int64 // of data partitions, where not what the fold knows: of Reset and Mend
 }
 
@@ -101,6 +103,7 @@ func (b *batch) addRows(tx *connector.Transaction) {
 // addState writes a stream's record. Its DataEnd is ours: the length that the data partition is known to have had
 // before this commit. It is short of the commit's own records, whose offsets are not known yet, so it can only be too small.
 func (b *batch) addState(s connector.Stream, state connector.StreamState) error {
+	state.Pending = false
 	var found bool
 	if state.DataEnd, found = b.lengths[s]; !found {
 		state.DataEnd = b.l.fold.dataEnd(s)

@@ -1,6 +1,8 @@
 package offsets_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -8,6 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/offsets"
@@ -131,4 +135,80 @@ func TestDataTopicMissing(t *testing.T) {
 	if cp := load(t, offsets.NewLedger(renamed, client.NewProducer("team-1"), client, hclog.NewNullLogger())); cp.Lost == nil {
 		t.Error("nothing is missing")
 	}
+}
+
+// TestWithoutTransactions goes through the same life on a broker that refuses everything that transactions need, as Config.Steps has it.
+func TestWithoutTransactions(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "team-offsets", "team-state", "cal.work.events", "cal.notifications"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn, kmsg.FindCoordinator, kmsg.JoinGroup} {
+		cluster.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.KeepControl()
+			t.Errorf("%s was asked for", key.Name())
+			return nil, errors.New("not here"), true
+		})
+	}
+	client, err := kafka.New(kafka.Config{Brokers: cluster.ListenAddrs()}, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	open := func() *offsets.Ledger {
+		return offsets.NewLedger(offsets.Config{Name: "team", Partition: 1, DataTopic: dataTopic, Missing: kafka.Missing, Notifications: "cal.notifications",
+			Partitions: func(context.Context, string) (int32, error) { return 2, nil }, Start: client.Start, Steps: true,
+		}, client.NewPlainProducer(0), client, hclog.NewNullLogger())
+	}
+	first := open()
+	load(t, first)
+	for n := range int64(5) {
+		if err := first.Commit(t.Context(), []connector.Transaction{page(n + 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, load(t, open()), 5)
+	if overtaken, err := first.Overtaken(t.Context()); err != nil || !overtaken {
+		t.Errorf("a second owner was not seen: %v, %v", overtaken, err)
+	}
+
+	// A commit that is cut short by its end: the data is there, the state says that it has begun.
+	tx := page(6)
+	tx.State.Pending, tx.State.Commit, tx.State.Resources, tx.State.Rows, tx.State.DataEnd = true, 5, 5, 5, 5
+	pending, err := json.Marshal(tx.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := []byte(`{"after":{"id":"6"},"op":"c","source":{"connector":"caldav","epoch":1}}`)
+	for _, rec := range []*kgo.Record{
+		{Topic: "team-state", Partition: 1, Key: []byte(`["stream","work","alice","/alice/work/","events"]`), Value: pending},
+		{Topic: "cal.work.events", Partition: 1, Key: stream.Key("6"), Value: value},
+	} {
+		if err := produce(t, cluster, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := open()
+	if cp := load(t, l); cp.Lost == nil {
+		t.Fatalf("not seen: %+v", cp)
+	}
+	cp, err := l.Mend(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := cp.Index.Body("6"); err != nil || string(body) != `{"id":"6"}` || cp.State.Pending || cp.State.Rows != 6 ||
+		cp.State.Commit <= 5 || cp.Offset.Token != "token-5" || cp.Offset.ReconciledMs != 0 || cp.State.Due != "" {
+		t.Errorf("got %s, %v, %+v %+v", body, err, cp.State, cp.Offset)
+	}
+}
+
+func produce(t *testing.T, cluster *kfake.Cluster, rec *kgo.Record) error {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite())
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return cl.ProduceSync(t.Context(), rec).FirstErr()
 }

@@ -46,6 +46,9 @@ type Config struct {
 	// Missing tells whether an error of Reader.End says that the topic does not exist. Nil: none does.
 	Missing func(error) bool
 
+	// Steps says that Producer.Commit makes no transactions: each commit is several, in an order in which none that is cut short loses
+	// anything (at_least_once).
+	Steps bool
 	// Ensure makes both topics where they are missing; nil: somebody else does.
 	Ensure func(context.Context) error
 
@@ -177,7 +180,11 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	end, err := l.r.End(ctx, Topic(l.cfg.Name), l.cfg.Partition)
-	if err != nil || end <= l.offsets.next+1 {
+	ours := l.offsets.next
+	if !l.cfg.Steps {
+		ours++ // the transaction's marker
+	}
+	if err != nil || end <= ours {
 		return false, err
 	}
 	// A longer log alone proves nothing: a coordinator that moved writes a marker again, an aborted transaction leaves
@@ -236,12 +243,11 @@ func (l *Ledger) commit(ctx context.Context, b *batch) error {
 	if len(b.records) == 0 {
 		return nil
 	}
-	offsets, err := l.p.Commit(ctx, b.records)
-	if err == nil && len(offsets) != len(b.records) {
-		err = fmt.Errorf("%d offsets for %d records", len(offsets), len(b.records))
-	}
-	if err == nil {
-		err = l.apply(b, offsets)
+	var err error
+	for _, step := range b.steps() {
+		if err = l.publish(ctx, step); err != nil {
+			break
+		}
 	}
 	var large *connector.TooLargeError
 	switch {
@@ -252,6 +258,24 @@ func (l *Ledger) commit(ctx context.Context, b *batch) error {
 	}
 	l.fail(err)
 	return fmt.Errorf("committing to partition %d: %w", l.cfg.Partition, err)
+}
+
+// publish makes a batch visible and folds it.
+func (l *Ledger) publish(ctx context.Context, b *batch) error {
+	if len(b.records) == 0 {
+		return nil
+	}
+	if err := b.learn(); err != nil {
+		return err
+	}
+	offsets, err := l.p.Commit(ctx, b.records)
+	if err == nil && len(offsets) != len(b.records) {
+		err = fmt.Errorf("%d offsets for %d records", len(offsets), len(b.records))
+	}
+	if err != nil {
+		return err
+	}
+	return l.apply(b, offsets)
 }
 
 // fail lets nothing be committed until Load.

@@ -98,6 +98,10 @@ func (r *rebuild) report(took time.Duration) {
 	for _, s := range r.order {
 		m, st := r.streams[s], l.fold.stream(s)
 		st.refused, st.caveat = nil, r.caveat(m)
+		if m.due == unfinished {
+			l.log.Info("a commit that was cut short is completed; everything is compared", "stream", s.String(), "records", m.records)
+			continue
+		}
 		resources, rows := st.index.counts()
 		args := []any{"stream", s.String(), "reason", m.due, "rows", rows, "resources", resources, "epoch", m.epoch, "records", m.records}
 		if m.foreign > 0 {
@@ -126,7 +130,7 @@ func (r *rebuild) caveat(m *mended) string {
 func (l *Ledger) beginMending(ctx context.Context, streams []connector.Stream) error {
 	var txs []connector.Transaction
 	for _, s := range streams {
-		if cp := l.Open(s); cp.State != nil {
+		if cp := l.Open(s); cp.State != nil && lossOf(cp) != unfinished {
 			cp.State.Mending = lossOf(cp)
 			txs = append(txs, connector.Transaction{Stream: s, State: cp.State})
 		}
@@ -147,7 +151,7 @@ func (l *Ledger) write(ctx context.Context, txs []connector.Transaction, lengths
 		if err := l.inDoubt(); err != nil {
 			return fmt.Errorf("%w: %w", connector.ErrDoubt, err)
 		}
-		b := batch{l: l, lengths: lengths}
+		b := batch{l: l, lengths: lengths, mending: true}
 		b.grow(part)
 		for i := range part {
 			if err := b.add(&part[i]); err != nil {
@@ -171,6 +175,10 @@ func (r *rebuild) end(ctx context.Context) error {
 	var txs []connector.Transaction
 	for _, s := range r.order {
 		m, cp := r.streams[s], r.l.Open(s)
+		if m.due == unfinished {
+			txs = append(txs, r.complete(m, cp))
+			continue
+		}
 		state := mend(cp, r.l.indexOf(s), now)
 		state.Epoch, state.Due, state.Mending = max(state.Epoch, m.epoch), m.due, ""
 		m.epoch = state.Epoch
@@ -303,6 +311,9 @@ func (r *rebuild) choose(ctx context.Context, streams []connector.Stream, before
 	var well []connector.Transaction
 	for _, s := range streams {
 		m, state := r.take(s), before[s]
+		if m.due == unfinished && m.short {
+			m.due = connector.TopicLost
+		}
 		if m.due != connector.TopicLost || m.short || state.Mending != "" {
 			m.short = m.short || m.due == connector.TopicLost
 			r.streams[s] = m
@@ -332,7 +343,7 @@ func (r *rebuild) take(s connector.Stream) *mended {
 	if st.state != nil {
 		end, there := r.ends[st.state.Partition]
 		m.short = !there || end < st.dataEnd
-		m.epoch, m.connector = st.state.Epoch, st.state.Connector
+		m.epoch, m.connector, m.at, m.begin = st.state.Epoch, st.state.Connector, st.state.Partition, st.dataEnd
 	}
 	if st.offset != nil {
 		m.epoch = max(m.epoch, st.offset.Epoch)

@@ -38,15 +38,25 @@ type mended struct {
 	due       string
 	short     bool // the topic has lost something: what the state holds is newer
 	epoch     int64
+	at        int32 // its data partition, and from where a commit that was cut short may have written to it
+	begin     int64
 	connector string
 	partition int32 // in which its records were found
 	found     bool
 	records   int
 	foreign   int // records under its keys that calcdc did not write
 
+	marker marking // the last that began a snapshot
+
 	rows      map[string]*connector.RowChange // that wait for a transaction
 	resources map[string]*connector.ResourceState
 	added     map[string]struct{} // rows that a short topic held and the state did not
+}
+
+// marking is what a marker says.
+type marking struct {
+	name, reason string
+	epoch        int64
 }
 
 // readNotifications learns of epochs.
@@ -63,7 +73,7 @@ func (r *rebuild) readNotifications(ctx context.Context) error {
 			if json.Unmarshal(rec.Value, &n) != nil {
 				continue // not ours, and nothing but an epoch was to be had from it
 			}
-			if m, ok := r.streams[n.Stream]; ok {
+			if m, ok := r.streams[n.Stream]; ok && m.due != unfinished {
 				m.epoch = max(m.epoch, n.Epoch)
 			}
 		}
@@ -75,7 +85,7 @@ func (r *rebuild) readNotifications(ctx context.Context) error {
 func (r *rebuild) readData(ctx context.Context) error {
 	source := r.order[0]
 	for _, p := range slices.Sorted(maps.Keys(r.ends)) {
-		for rec, err := range r.l.r.Read(ctx, r.topic, p, 0, r.ends[p]) {
+		for rec, err := range r.l.r.Read(ctx, r.topic, p, r.from(p), r.ends[p]) {
 			if err != nil {
 				return fmt.Errorf("mending: reading %s: %w", r.topic, err)
 			}
@@ -133,11 +143,20 @@ type envelope struct {
 func (r *rebuild) add(m *mended, id string, rec *connector.Committed) {
 	m.records++
 	m.partition, m.found = rec.Partition, true
+	var seen marking
 	for _, h := range rec.Headers {
-		if h.Key == "calcdc.epoch" {
-			epoch, _ := strconv.ParseInt(string(h.Value), 10, 64)
-			m.epoch = max(m.epoch, epoch)
+		switch h.Key {
+		case "calcdc.epoch":
+			seen.epoch, _ = strconv.ParseInt(string(h.Value), 10, 64)
+		case "calcdc.marker":
+			seen.name = string(h.Value)
+		case "calcdc.reason":
+			seen.reason = string(h.Value)
 		}
+	}
+	m.epoch = max(m.epoch, seen.epoch)
+	if seen.name != "" && seen.name != "snapshot-end" {
+		m.marker = seen
 	}
 	var e envelope
 	switch {

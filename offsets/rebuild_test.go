@@ -2,7 +2,9 @@ package offsets
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -51,18 +53,28 @@ func (w *world) ledger() *Ledger {
 // change publishes a random change of one resource, with its state.
 func (w *world) change(t *testing.T, s connector.Stream) {
 	t.Helper()
-	model := w.models[s]
+	tx, done := w.plan(s)
+	if err := w.l.Commit(t.Context(), []connector.Transaction{tx}); err != nil {
+		t.Fatal(err)
+	}
+	done()
+}
+
+// plan is a transaction of a random change, and what notes that it is committed.
+func (w *world) plan(s connector.Stream) (tx connector.Transaction, done func()) {
+	model := maps.Clone(w.models[s])
+	bodies := map[string][]byte{}
 	name := fmt.Sprint(w.r.IntN(300))
 	id := "/" + name + ".ics"
 	w.commit++
-	tx := connector.Transaction{Stream: s}
+	tx = connector.Transaction{Stream: s}
 	var rows []string
 	if w.r.IntN(3) > 0 {
 		rows = []string{name, name + "#1", name + "#2"}[:1+w.r.IntN(3)]
 	}
 	for _, row := range rows {
 		body := fmt.Appendf(nil, `{"id":%q,"n":%d,"etag":"\"%d\"","raw":null}`, row, w.commit, w.commit)
-		w.bodies[s.String()+row] = body
+		bodies[s.String()+row] = body
 		tx.Records = append(tx.Records, published(s, row, "u", body, 1))
 		tx.Rows = append(tx.Rows, connector.RowChange{ID: row, Hash: connector.KeptRow(connector.Events, row, body).Hash, Body: body})
 	}
@@ -83,10 +95,27 @@ func (w *world) change(t *testing.T, s connector.Stream) {
 	for _, r := range model {
 		state.Resources, state.Rows = state.Resources+1, state.Rows+int64(len(r))
 	}
-	tx.State, tx.Offset = &state, &connector.Offset{Token: fmt.Sprint(w.commit), Epoch: 1}
-	if err := w.l.Commit(t.Context(), []connector.Transaction{tx}); err != nil {
+	tx.State, tx.Offset = &state, &connector.Offset{Token: fmt.Sprint(w.commit), Epoch: 1, ReconciledMs: 1}
+	return tx, func() {
+		w.models[s] = model
+		maps.Copy(w.bodies, bodies)
+	}
+}
+
+// afterOf is the row in a data record's value, nil where there is none.
+func afterOf(t *testing.T, value []byte) []byte {
+	t.Helper()
+	if value == nil {
+		return nil
+	}
+	var e envelope
+	if err := json.Unmarshal(value, &e); err != nil {
 		t.Fatal(err)
 	}
+	if isNull(e.After) {
+		return nil
+	}
+	return e.After
 }
 
 // check compares what is known with the model.

@@ -75,6 +75,8 @@ func (st *stream) refuse(s connector.Stream) error {
 			"use another name and kafka.topic_prefix for the other format", ""}
 	case st.state.Mending != "":
 		return &RefusalError{s, "it was being mended", stateHint, st.state.Mending}
+	case st.state.Pending:
+		return &RefusalError{s, "a commit of it was cut short", "what was published of it is taken from the data topic, and everything is compared", unfinished}
 	case resources != st.state.Resources:
 		return &RefusalError{s, fmt.Sprintf("the state holds %d resources, its record says %d", resources, st.state.Resources), stateHint, connector.StateLost}
 	case rows != st.state.Rows:

@@ -127,11 +127,17 @@ func checkKafka(ctx context.Context, c *config.Config) []finding {
 // checkPermissions asks what run would be refused, one line an ACL that is missing.
 func checkPermissions(ctx context.Context, c *config.Config, client *kafka.Client) finding {
 	f := finding{Kind: "permissions", Name: strings.Join(c.Kafka.Brokers, ",")}
-	need := kafka.Needs{Groups: []string{c.Name}}
+	need := kafka.Needs{}
 	for _, spec := range topicSpecs(c) {
 		need.Topics = append(need.Topics, kafka.TopicNeeds{Name: spec.Name, Read: true, Write: true, Create: true})
 	}
+	if !atLeastOnce(c) {
+		need.Groups = []string{c.Name}
+	}
 	for p := range c.Offsets.Partitions {
+		if atLeastOnce(c) {
+			break
+		}
 		need.TransactionalIDs = append(need.TransactionalIDs, transactionalID(c.Name, p))
 	}
 	missing, err := client.MissingACLs(ctx, need)

@@ -14,6 +14,7 @@ import (
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/admin"
 	"github.com/calcdc/calcdc/internal/config"
+	"github.com/calcdc/calcdc/offsets"
 )
 
 func newRun() *cobra.Command {
@@ -60,14 +61,19 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	}
 	conn := connector.New(connectorConfig(c), sources, topics, observer, log)
 	conn.Heed(client)
-	ledger := func(p int32) connector.Ledger { return newLedger(c, client, topics, p, log) }
+	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {
 		return err
 	}
 	log.Info("started", "version", thisBuild().Version, "name", c.Name, "sources", len(sources), "accounts", accountsText(sources),
 		"topics", c.Kafka.TopicPrefix+".<source>.<stream>", "partitions", c.Offsets.Partitions, "http", addressOf(ln))
-	return serve(ctx, ln, observer, log, func(ctx context.Context) error { return conn.Run(ctx, newGroup(c, client), ledger) })
+	return serve(ctx, ln, observer, log, func(ctx context.Context) error {
+		if atLeastOnce(c) {
+			return runAlone(ctx, c, conn, ledger)
+		}
+		return conn.Run(ctx, newGroup(c, client), func(p int32) connector.Ledger { return ledger(p) })
+	})
 }
 
 // listen opens the admin server's port; nil: there shall be none.

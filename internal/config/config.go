@@ -13,7 +13,7 @@ import (
 type Config struct {
 	Name     string   `yaml:"name" doc:"Required. Names this connector: its consumer group, the prefix of its transactional ids and of its internal topics. It can't change later: another name starts over."`
 	Kafka    Kafka    `yaml:"kafka" doc:"The Kafka cluster, and the topics that calcdc creates there."`
-	Delivery string   `yaml:"delivery" enum:"exactly_once,at_least_once" later:"at_least_once" doc:"exactly_once, or at_least_once (one process only) for brokers without transactions."`
+	Delivery string   `yaml:"delivery" enum:"exactly_once,at_least_once" doc:"exactly_once, or at_least_once (one process only) for brokers without transactions."`
 	Offsets  Offsets  `yaml:"offsets" doc:"The internal topics <name>-offsets and <name>-state."`
 	Events   Events   `yaml:"events" doc:"The form of the records."`
 	Limits   Limits   `yaml:"limits" doc:"What servers and brokers can make calcdc take, of memory and of time."`
