@@ -118,9 +118,9 @@ func (s *service) unsettle(r *rand.Rand) {
 		return
 	}
 	switch k := r.IntN(40); {
-	case k < 30:
+	case k < 29:
 		a.write(name, c, r)
-	case k < 33:
+	case k >= 30 && k < 33:
 		a.forget(c.events)
 	case k == 33:
 		for _, n := range names {
@@ -137,7 +137,7 @@ func (s *service) unsettle(r *rand.Rand) {
 		a.history.add(rowKey{a.stream(connector.Calendars, ""), name}, span{there: true, value: fmt.Sprint(c.title)})
 	case k == 35 && a.extra:
 		a.put(a.stream(connector.Settings, ""), a.settings, string(rune('a'+r.IntN(3))), fmt.Sprintf("=%d", r.IntN(3)), "", false)
-	case k == 36:
+	case k == 36, k == 29:
 		a.conceal(name, c, true)
 		c.hidden = "forbidden"
 	case k > 36:

@@ -105,7 +105,7 @@ func (j *judge) fold(r record) {
 	}
 	switch {
 	case marker != "":
-		j.marker(m, r, marker)
+		j.marker(m, s, r, marker)
 	case r.value == nil && m.buried == nil:
 		j.fault(r, "a tombstone without its d")
 	case r.value != nil:
@@ -115,7 +115,7 @@ func (j *judge) fold(r record) {
 	m.buried = nil
 }
 
-func (j *judge) marker(m *mirror, r record, kind string) {
+func (j *judge) marker(m *mirror, s connector.Stream, r record, kind string) {
 	n := notice{kind: kind, reason: r.headers["calcdc.reason"], count: -1}
 	n.epoch, _ = strconv.ParseInt(r.headers["calcdc.epoch"], 10, 64)
 	switch kind {
@@ -128,6 +128,9 @@ func (j *judge) marker(m *mirror, r record, kind string) {
 		}
 		if kind == "snapshot-reset" && (m.epoch == 0 || m.open && n.reason == "token-invalid") {
 			j.fault(r, "a reset (%s) while no snapshot has ended", n.reason)
+		}
+		if n.reason == "requested" && !j.w.asked[s] {
+			j.fault(r, "a reset that nobody has asked for")
 		}
 		m.epoch, m.open, m.opened = n.epoch, true, n.reason
 	case "snapshot-end":

@@ -98,6 +98,9 @@ func (w *world) gather(r *rand.Rand) {
 	}
 	w.service.mu.Lock()
 	w.service.weather = weather{fail: choose(0.3), dead: choose(0.5), omit: choose(0.5), lose: choose(0.4), deny: choose(0.3), vague: choose(0.8)}
+	if r.IntN(6) == 0 { // a home that does not know its own
+		w.service.weather.omit, w.service.weather.vague = 0.5, 0.8
+	}
 	w.note("weather %+v", w.service.weather)
 	w.service.mu.Unlock()
 	w.mu.Lock()
@@ -186,6 +189,7 @@ func (w *world) inspect(r *rand.Rand) error {
 		for _, s := range sorted(o.loaded) {
 			if r.IntN(12) == 0 {
 				w.note("reset %s", s)
+				w.asked[s] = true
 				return o.ledger.Reset(ctx, s)
 			}
 		}

@@ -55,6 +55,8 @@ type world struct {
 	fading     []*worker // crashed, and perhaps not at their end yet
 	members    []*seat
 	generation int // of the group
+
+	asked map[connector.Stream]bool // streams that a tool has reset, or tried to
 }
 
 // storm is how likely each kind of trouble is on the way to and from the brokers; 0 is fair.
@@ -68,7 +70,7 @@ func topics() []string {
 }
 
 func newWorld(seed uint64, trace io.Writer) (*world, error) {
-	w := &world{dice: newDice(seed), net: newNetwork(), trace: trace, sum: fnv.New64a(), deposed: map[string]time.Time{}}
+	w := &world{dice: newDice(seed), net: newNetwork(), trace: trace, sum: fnv.New64a(), deposed: map[string]time.Time{}, asked: map[connector.Stream]bool{}}
 	var err error
 	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, topics()...))
 	if err != nil {

@@ -28,7 +28,7 @@ var mutants = []mutant{
 		"offsets, err := func() (all []int64, err error) {\n\t\tfor i := range b.records {\n\t\t\to, err := l.p.Commit(ctx, b.records[i:i+1])\n\t\t\tif err != nil {\n\t\t\t\treturn nil, err\n\t\t\t}\n\t\t\tall = append(all, o...)\n\t\t}\n\t\treturn all, nil\n\t}()\n"}}},
 	{name: "1: an offset without the state of its page", edits: []edit{{builder, "	b.tx.Resources = append(b.tx.Resources, ResourceChange{ID: id, State: out.state})\n", ""}}},
 	{name: "2: the token of an answer that ended early", edits: []edit{{pass, `return Page{}, fmt.Errorf("polling %s: the answer ended early", p.cp.Stream)`,
-		"return Page{Token: q.Token, Last: true, Listing: q.Token == \"\"}, nil"}}},
+		"return Page{Token: q.Token, Last: true, Listing: q.Token == \"\"}, nil"}}, test: "./connector TestAnswersThatSayTooLittle"},
 	{name: "2: the token of a pass in which bodies were refused", edits: []edit{{pass, "if p.held.count > 0 {", "if false {"}}},
 	{name: "2: the token moves with the first page", edits: []edit{{pass, "		if !page.Last {\n			continue\n		}\n", "		if !page.Last && len(page.Resources) == 0 {\n			continue\n		}\n"}}},
 	{name: "3: what a listing leaves out is not looked at", edits: []edit{{sweep, "func(at Presence) bool { return at != Gone }", "func(at Presence) bool { return at == Forbidden }"}}},
