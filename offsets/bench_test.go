@@ -77,7 +77,7 @@ func TestMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for j := range b.records {
-				if err := f.addState(keys, b.records[j].Key, b.records[j].Value); err != nil {
+				if err := f.addState(nil, keys, b.records[j].Key, b.records[j].Value); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -140,7 +140,7 @@ func BenchmarkFold(b *testing.B) {
 	for b.Loop() {
 		f, keys := newFold("team", true), &stateKeys{}
 		for i := range log.records {
-			if err := f.addState(keys, log.records[i].Key, log.records[i].Value); err != nil {
+			if err := f.addState(nil, keys, log.records[i].Key, log.records[i].Value); err != nil {
 				b.Fatal(err)
 			}
 		}

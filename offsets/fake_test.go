@@ -3,11 +3,15 @@ package offsets
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
@@ -15,7 +19,51 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envKilled); dir != "" {
+		if err := commitUntilKilled(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(twice{m})
+}
+
+// twice runs the tests with ledgers in memory, then with ledgers that have a cache.
+type twice struct{ *testing.M }
+
+func (m twice) Run() int {
+	code := m.M.Run()
+	for _, f := range []string{"bench", "fuzz", "list"} {
+		if v := flag.Lookup("test." + f); code != 0 || v != nil && v.Value.String() != "" {
+			return code
+		}
+	}
+	dir, err := os.MkdirTemp("", "calcdc-offsets-")
+	if err != nil {
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	common = OpenCache(CacheConfig{Dir: dir, Name: "team", Memory: 1 << 20}, hclog.NewNullLogger())
+	fmt.Println("again, with a local cache")
+	code = m.M.Run()
+	if err := common.Close(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return code
+}
+
+// common is the store of all ledgers, where each has a shelf; nil: they are in memory.
+var (
+	common  *Cache
+	shelves atomic.Int32
+)
+
+func identify(context.Context) (Identity, error) {
+	return Identity{Cluster: "c", Offsets: "o", State: "s", Retention: time.Hour}, nil
+}
 
 // fakeKafka is a log in memory. Each commit is followed by a marker, which takes an offset.
 type fakeKafka struct {
@@ -211,8 +259,11 @@ func testConfig() Config {
 
 // newTestLedger is a ledger on k, not loaded yet.
 func newTestLedger(k *fakeKafka) (*Ledger, *fakeProducer) {
-	p := &fakeProducer{k: k}
-	return NewLedger(testConfig(), p, k, hclog.NewNullLogger()), p
+	p, cfg := &fakeProducer{k: k}, testConfig()
+	if common != nil {
+		cfg.Identify, cfg.Cache = identify, &Cache{db: common.db, first: shelves.Add(1), log: hclog.NewNullLogger(), flushed: time.Now()}
+	}
+	return NewLedger(cfg, p, k, hclog.NewNullLogger()), p
 }
 
 // loaded is a new ledger on k with what it loads.

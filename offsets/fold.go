@@ -30,7 +30,7 @@ func (e *RecordError) Unwrap() error { return e.Err }
 
 // stream is what the fold holds of one stream.
 type stream struct {
-	index   *index
+	index   index
 	state   *connector.StreamState
 	offset  *connector.Offset
 	dataEnd int64    // the stream's data partition is known to be at least this long
@@ -44,6 +44,7 @@ type fold struct {
 	name  string // of the connector
 	keep  bool   // the rows' bodies
 	heads bool   // streams' records only, not resources and rows
+	shelf *shelf // where resources and rows are kept; nil: in memory
 
 	mu      sync.RWMutex // guards streams and what they point to, indexes aside
 	streams map[connector.Stream]*stream
@@ -57,14 +58,17 @@ func newFold(name string, keep bool) *fold {
 func (f *fold) stream(s connector.Stream) *stream {
 	st, ok := f.streams[s]
 	if !ok {
-		st = &stream{index: newIndex()}
+		st = &stream{}
+		if st.index = newMemory(); f.shelf != nil {
+			st.index = f.shelf.begin()
+		}
 		f.streams[s] = st
 	}
 	return st
 }
 
 // addOffset adds a record of <name>-offsets.
-func (f *fold) addOffset(key, value []byte) error {
+func (f *fold) addOffset(w *writing, key, value []byte) error {
 	s, canonical, err := parseOffsetKey(f.name, key)
 	if err != nil {
 		return fmt.Errorf("the key: %w", err)
@@ -82,6 +86,7 @@ func (f *fold) addOffset(key, value []byte) error {
 	if !canonical {
 		st.setStray(key, value != nil)
 	}
+	w.touchOffset(s, st)
 	return nil
 }
 
@@ -99,7 +104,7 @@ func (st *stream) setStray(key []byte, there bool) {
 }
 
 // addState adds a record of <name>-state.
-func (f *fold) addState(keys *stateKeys, key, value []byte) error {
+func (f *fold) addState(w *writing, keys *stateKeys, key, value []byte) error {
 	e, s, id, err := keys.parse(key)
 	if err != nil {
 		return fmt.Errorf("the key: %w", err)
@@ -112,20 +117,21 @@ func (f *fold) addState(keys *stateKeys, key, value []byte) error {
 	f.mu.Unlock()
 	switch e {
 	case resourceEntity:
-		err = st.index.addResource(keys, id, value)
+		err = addResource(st.index, w, keys, id, value)
 	case rowEntity:
-		err = st.index.addRow(keys, id, value, f.keep)
+		err = addRow(st.index, w, keys, id, value, f.keep)
 	case streamEntity:
 		err = f.setState(st, value)
 	}
 	if err != nil {
 		return fmt.Errorf("the value: %w", err)
 	}
+	w.touchState(s, st)
 	return nil
 }
 
 // addResource adds a resource's record; without a value it removes the resource.
-func (x *index) addResource(keys *stateKeys, id string, value []byte) error {
+func addResource(x index, w *writing, keys *stateKeys, id string, value []byte) error {
 	held := string(value)
 	var r connector.ResourceState
 	if value != nil {
@@ -134,14 +140,15 @@ func (x *index) addResource(keys *stateKeys, id string, value []byte) error {
 			return err
 		}
 	}
-	if x.setResource(id, held, r.Parent) {
+	added, err := x.setResource(w, id, held, &r)
+	if added {
 		keys.share(r.Rows)
 	}
-	return nil
+	return err
 }
 
 // addRow adds a row's record; without a value it removes the row.
-func (x *index) addRow(keys *stateKeys, id string, value []byte, keep bool) error {
+func addRow(x index, w *writing, keys *stateKeys, id string, value []byte, keep bool) error {
 	if value != nil {
 		if err := checkRow(value); err != nil {
 			return err
@@ -150,8 +157,7 @@ func (x *index) addRow(keys *stateKeys, id string, value []byte, keep bool) erro
 			value = append(bytes.Clone(value[:rowHead-1]), formNone)
 		}
 	}
-	x.setRow(keys.sharedID(id), string(value))
-	return nil
+	return x.setRow(w, keys.sharedID(id), string(value))
 }
 
 func (f *fold) setState(st *stream, value []byte) error {

@@ -47,12 +47,12 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		fold, keys := newFold("team", true), &stateKeys{}
 		for _, k := range [][]byte{row, idKey(statePrefix(resourceEntity, odd), "b"), key, key} {
-			if err := fold.addState(keys, k, nil); err != nil && !bytes.Equal(k, key) {
+			if err := fold.addState(nil, keys, k, nil); err != nil && !bytes.Equal(k, key) {
 				t.Fatal(err)
 			}
 		}
-		err := fold.addState(keys, key, value)
-		if again := fold.addState(&stateKeys{}, key, value); (again == nil) != (err == nil) {
+		err := fold.addState(nil, keys, key, value)
+		if again := fold.addState(nil, &stateKeys{}, key, value); (again == nil) != (err == nil) {
 			t.Fatalf("with prefixes %v, without %v", err, again)
 		}
 		if err != nil {
@@ -65,7 +65,7 @@ func FuzzState(f *testing.F) {
 }
 
 // checkIndex reads all that an index holds.
-func checkIndex(t *testing.T, x *index) {
+func checkIndex(t *testing.T, x index) {
 	t.Helper()
 	for id, r := range x.Resources() {
 		again, err := parseResource(id, string(encodeResource(id, &r)))
@@ -79,7 +79,7 @@ func checkIndex(t *testing.T, x *index) {
 			t.Fatalf("%q is not among the children of %q", id, r.Parent)
 		}
 	}
-	for id := range x.rows {
+	for id := range x.rowIDs() {
 		if body, err := x.Body(id); err == nil && len(body) > maxBody {
 			t.Fatalf("a body of %d bytes", len(body))
 		}

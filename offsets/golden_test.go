@@ -199,7 +199,7 @@ func TestChildren(t *testing.T) {
 	put := func(id, parent string) {
 		t.Helper()
 		r := connector.ResourceState{ETag: "e", Parent: parent, Rows: []string{id}}
-		if err := f.addState(keys, idKey(statePrefix(resourceEntity, alice), id), encodeResource(id, &r)); err != nil {
+		if err := f.addState(nil, keys, idKey(statePrefix(resourceEntity, alice), id), encodeResource(id, &r)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,7 +208,7 @@ func TestChildren(t *testing.T) {
 	put("s_1", "s")
 	put("t_1", "t")
 	put("s_1", "s")
-	x := f.streams[alice].index
+	x := f.streams[alice].index.(*memory)
 	if got := x.Children("s"); !slices.Equal(got, []string{"s_1", "s_2"}) {
 		t.Errorf("children of s: %q", got)
 	}
@@ -218,7 +218,7 @@ func TestChildren(t *testing.T) {
 		t.Errorf("children of t: %q", got)
 	}
 	for _, id := range []string{"s_1", "s_2", "s_3"} {
-		if err := f.addState(keys, idKey(statePrefix(resourceEntity, alice), id), nil); err != nil {
+		if err := f.addState(nil, keys, idKey(statePrefix(resourceEntity, alice), id), nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,9 +10,23 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-// index is what is committed of a stream's resources and rows, in the very form of the state's values: a string of
-// each, compressed, so that 50,000 rows with their bodies take less than 50 MB.
-type index struct {
+// index is what is committed of a stream's resources and rows.
+type index interface {
+	connector.Index
+	// rowIDs runs over the ids of all rows.
+	rowIDs() iter.Seq[string]
+	// counts is how many resources and rows there are.
+	counts() (resources, rows int64)
+	// setResource puts or, with an empty value, removes what is known of a resource. r is what the value says. added says that there
+	// was nothing of it.
+	setResource(w *writing, id, value string, r *connector.ResourceState) (added bool, err error)
+	// setRow puts or, with an empty value, removes what is known of a row.
+	setRow(w *writing, id, value string) error
+}
+
+// memory is an index in memory, in the very form of the state's values: a string of each, compressed, so that 50,000 rows with
+// their bodies take less than 50 MB.
+type memory struct {
 	mu        sync.RWMutex
 	resources map[string]string              // by id
 	rows      map[string]string              // by id
@@ -20,12 +34,12 @@ type index struct {
 	unread    map[string]struct{}            // ids of resources whose version is unknown
 }
 
-func newIndex() *index {
-	return &index{resources: map[string]string{}, rows: map[string]string{}, children: map[string]map[string]struct{}{}, unread: map[string]struct{}{}}
+func newMemory() *memory {
+	return &memory{resources: map[string]string{}, rows: map[string]string{}, children: map[string]map[string]struct{}{}, unread: map[string]struct{}{}}
 }
 
 // Resource implements connector.Index.
-func (x *index) Resource(id string) (connector.ResourceState, bool) {
+func (x *memory) Resource(id string) (connector.ResourceState, bool) {
 	x.mu.RLock()
 	value, ok := x.resources[id]
 	x.mu.RUnlock()
@@ -37,7 +51,7 @@ func (x *index) Resource(id string) (connector.ResourceState, bool) {
 }
 
 // Row implements connector.Index.
-func (x *index) Row(id string) (connector.Hash, bool) {
+func (x *memory) Row(id string) (connector.Hash, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	value, ok := x.rows[id]
@@ -48,7 +62,7 @@ func (x *index) Row(id string) (connector.Hash, bool) {
 }
 
 // Body implements connector.Index.
-func (x *index) Body(id string) ([]byte, error) {
+func (x *memory) Body(id string) ([]byte, error) {
 	x.mu.RLock()
 	value, ok := x.rows[id]
 	x.mu.RUnlock()
@@ -63,7 +77,7 @@ func (x *index) Body(id string) ([]byte, error) {
 }
 
 // Resources implements connector.Index. No lock is held while the caller has a resource.
-func (x *index) Resources() iter.Seq2[string, connector.ResourceState] {
+func (x *memory) Resources() iter.Seq2[string, connector.ResourceState] {
 	return func(yield func(string, connector.ResourceState) bool) {
 		x.mu.RLock()
 		ids := make([]string, 0, len(x.resources))
@@ -81,23 +95,23 @@ func (x *index) Resources() iter.Seq2[string, connector.ResourceState] {
 }
 
 // Unread implements connector.Index.
-func (x *index) Unread() []string {
+func (x *memory) Unread() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return slices.Sorted(maps.Keys(x.unread))
 }
 
 // Children implements connector.Index.
-func (x *index) Children(parent string) []string {
+func (x *memory) Children(parent string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return slices.Sorted(maps.Keys(x.children[parent]))
 }
 
-// setResource puts or, with an empty value, removes what is known of a resource. added says that there was nothing of it.
-func (x *index) setResource(id, value, parent string) (added bool) {
+func (x *memory) setResource(_ *writing, id, value string, r *connector.ResourceState) (added bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	parent := r.Parent
 	if was := parentIn(id, x.resources[id]); was != "" && was != parent {
 		delete(x.children[was], id)
 		if len(x.children[was]) == 0 {
@@ -110,12 +124,12 @@ func (x *index) setResource(id, value, parent string) (added bool) {
 		}
 		x.children[parent][id] = struct{}{}
 	}
-	if len(value) > 1 && value[1]&flagUnknown != 0 {
+	if r.Unknown {
 		x.unread[id] = struct{}{}
 	} else {
 		delete(x.unread, id)
 	}
-	return put(x.resources, id, value)
+	return put(x.resources, id, value), nil
 }
 
 // parentIn is the parent in a resource's value, "" where it has none or there is no value.
@@ -130,11 +144,11 @@ func parentIn(id, value string) string {
 	return r.Parent
 }
 
-// setRow puts or, with an empty value, removes what is known of a row.
-func (x *index) setRow(id, value string) {
+func (x *memory) setRow(_ *writing, id, value string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	put(x.rows, id, value)
+	return nil
 }
 
 // put sets or, with an empty value, removes a value. added says that there was none.
@@ -148,15 +162,13 @@ func put(values map[string]string, id, value string) (added bool) {
 	return len(values) > n
 }
 
-// rowIDs are the ids of all rows, in no particular order.
-func (x *index) rowIDs() []string {
+func (x *memory) rowIDs() iter.Seq[string] {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return slices.Collect(maps.Keys(x.rows))
+	return slices.Values(slices.Collect(maps.Keys(x.rows)))
 }
 
-// counts is how many resources and rows there are.
-func (x *index) counts() (resources, rows int64) {
+func (x *memory) counts() (resources, rows int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return int64(len(x.resources)), int64(len(x.rows))

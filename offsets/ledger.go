@@ -52,6 +52,11 @@ type Config struct {
 	// Ensure makes both topics where they are missing; nil: somebody else does.
 	Ensure func(context.Context) error
 
+	// Cache keeps what is folded; nil: it is kept in memory.
+	Cache *Cache
+	// Identify tells the topics from others of the same names. Only a Cache needs it.
+	Identify func(context.Context) (Identity, error)
+
 	// What follows is needed by Mend alone.
 
 	Notifications string // the topic
@@ -80,10 +85,15 @@ type Ledger struct {
 	commits *semaphore.Weighted // one held by each Commit, all by Load
 	mending chan struct{}       // held by Mend
 
+	folding sync.Mutex // held while what was committed is folded
+
 	mu      sync.Mutex
 	doubt   error    // why nothing may be committed until Load
 	offsets position // how far the topics are folded
 	state   position
+	flights map[*flight]struct{}
+
+	cached
 }
 
 var _ connector.Ledger = (*Ledger)(nil)
@@ -108,22 +118,12 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 		return nil, err
 	}
 	defer l.commits.Release(allCommits)
-	// Invariant 4: the end of a log as a broker reports it is not trusted, our own record's offset is.
-	ends, err := l.p.Commit(ctx, []connector.Record{
-		{Topic: Topic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
-		{Topic: StateTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
-	})
+	began := time.Now()
+	ends, err := l.barrier(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("committing the barrier of partition %d: %w", l.cfg.Partition, l.ensure(ctx, err))
+		return nil, l.ensure(ctx, err)
 	}
-	if len(ends) != 2 {
-		return nil, fmt.Errorf("committing the barrier of partition %d: %d offsets for 2 records", l.cfg.Partition, len(ends))
-	}
-	if ends[0] < l.offsets.next || ends[1] < l.state.next {
-		l.log.Warn("a topic was deleted and made anew: reading both from their beginning", "offsets", Topic(l.cfg.Name), "state", StateTopic(l.cfg.Name))
-		l.fold, l.offsets, l.state = newFold(l.cfg.Name, true), position{}, position{}
-	}
-	if err := l.catchUp(ctx, ends[0], ends[1]); err != nil {
+	if err := l.catchUp(ctx, ends, began); err != nil {
 		return nil, err
 	}
 	all, err := l.checkpoints(ctx)
@@ -145,17 +145,69 @@ func (l *Ledger) ensure(ctx context.Context, err error) error {
 	return errors.Join(err, l.cfg.Ensure(ctx))
 }
 
-// catchUp folds both topics up to their barriers.
-func (l *Ledger) catchUp(ctx context.Context, offsetsEnd, stateEnd int64) error {
+// barrier commits a record to each topic and returns where they stand. (Invariant 4: the end of a log as a broker reports it is not
+// trusted, our own record's offset is.)
+func (l *Ledger) barrier(ctx context.Context) (ends [2]int64, err error) {
+	at, err := l.p.Commit(ctx, []connector.Record{
+		{Topic: Topic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
+		{Topic: StateTopic(l.cfg.Name), Partition: l.cfg.Partition, Key: barrierKey},
+	})
+	if err == nil && len(at) != 2 {
+		err = fmt.Errorf("%d offsets for 2 records", len(at))
+	}
+	if err != nil {
+		return ends, fmt.Errorf("committing the barrier of partition %d: %w", l.cfg.Partition, err)
+	}
+	return [2]int64(at), nil
+}
+
+// catchUp folds both topics up to their barriers, which were committed after began: from where the fold stopped or, at first, a
+// cache. Neither goes on in a topic that has become another.
+func (l *Ledger) catchUp(ctx context.Context, ends [2]int64, began time.Time) error {
+	if err := l.attach(ctx); err != nil {
+		return err
+	}
+	if ends[0] < l.offsets.next || ends[1] < l.state.next {
+		if err := l.anew(ctx, "it is ahead of the topics: one was deleted and made anew, or cut"); err != nil {
+			return err
+		}
+	}
+	err := l.goOn(ctx, ends)
+	var why stale
+	if errors.As(err, &why) {
+		if err := l.anew(ctx, why); err != nil {
+			return err
+		}
+		err = l.read(ctx, ends)
+	}
+	if err != nil {
+		return err
+	}
+	return l.keepPlaces(began)
+}
+
+// read folds both topics.
+func (l *Ledger) read(ctx context.Context, ends [2]int64) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return l.offsets.read(ctx, l.r, Topic(l.cfg.Name), l.cfg.Partition, offsetsEnd, l.fold.addOffset)
+		w := l.fold.shelf.writing()
+		err := l.offsets.read(ctx, l.r, Topic(l.cfg.Name), l.cfg.Partition, ends[0], func(key, value []byte) error {
+			return l.fold.addOffset(w, key, value)
+		})
+		return errors.Join(w.write(l.fold, [2]*place{}), err)
 	})
 	g.Go(func() error {
-		keys := &stateKeys{}
-		return l.state.read(ctx, l.r, StateTopic(l.cfg.Name), l.cfg.Partition, stateEnd, func(key, value []byte) error {
-			return l.fold.addState(keys, key, value)
+		keys, w := &stateKeys{}, l.fold.shelf.writing()
+		err := l.state.read(ctx, l.r, StateTopic(l.cfg.Name), l.cfg.Partition, ends[1], func(key, value []byte) error {
+			if w.full() {
+				err := w.write(l.fold, [2]*place{})
+				if w = l.fold.shelf.writing(); err != nil {
+					return err
+				}
+			}
+			return l.fold.addState(w, keys, key, value)
 		})
+		return errors.Join(w.write(l.fold, [2]*place{}), err)
 	})
 	return g.Wait()
 }
@@ -185,7 +237,7 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 		ours++ // the transaction's marker
 	}
 	if err != nil || end <= ours {
-		return false, err
+		return false, errors.Join(err, l.tend(ctx))
 	}
 	// A longer log alone proves nothing: a coordinator that moved writes a marker again, an aborted transaction leaves
 	// records, an operator may write one. Another owner leaves its barrier.
@@ -268,14 +320,22 @@ func (l *Ledger) publish(ctx context.Context, b *batch) error {
 	if err := b.learn(); err != nil {
 		return err
 	}
+	f := l.depart()
 	offsets, err := l.p.Commit(ctx, b.records)
 	if err == nil && len(offsets) != len(b.records) {
 		err = fmt.Errorf("%d offsets for %d records", len(offsets), len(b.records))
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.apply(b, offsets, f)
 	}
-	return l.apply(b, offsets)
+	if err != nil {
+		var large *connector.TooLargeError
+		if !errors.As(err, &large) {
+			l.fail(err)
+		}
+	}
+	l.land(f)
+	return err
 }
 
 // fail lets nothing be committed until Load.
@@ -286,38 +346,56 @@ func (l *Ledger) fail(err error) {
 }
 
 // apply folds records that have become visible, as Load would: what is in memory is what another process reads.
-func (l *Ledger) apply(b *batch, offsets []int64) error {
+func (l *Ledger) apply(b *batch, offsets []int64, f *flight) error {
+	l.folding.Lock()
+	defer l.folding.Unlock()
+	w := l.fold.shelf.writing()
+	last, err := l.foldBatch(w, b, offsets)
+	if err == nil {
+		err = b.raiseDataEnds(offsets)
+	}
+	var places [2]*place
+	if err == nil {
+		places = l.advance(f, last)
+	}
+	return errors.Join(w.write(l.fold, places), err) // what is folded is written in any case: it counts
+}
+
+// foldBatch folds a batch and returns the last record that stands in each topic.
+func (l *Ledger) foldBatch(w *writing, b *batch, offsets []int64) (last [2]print, err error) {
 	keys := &stateKeys{}
-	var last [2]int64
+	ends := [2]int{-1, -1}
 	for i := range b.records {
 		rec := &b.records[i]
 		var err error
 		switch b.kinds[i] {
 		case stateRecord:
-			last[1] = offsets[i] + 1
-			err = l.fold.addState(keys, rec.Key, rec.Value)
+			ends[1] = i
+			err = l.fold.addState(w, keys, rec.Key, rec.Value)
 		case offsetRecord:
-			last[0] = offsets[i] + 1
-			err = l.fold.addOffset(rec.Key, rec.Value)
+			ends[0] = i
+			err = l.fold.addOffset(w, rec.Key, rec.Value)
 		case dataRecord:
 		}
 		if err != nil {
-			return fmt.Errorf("reading what was just written, key %s: %w", show(rec.Key), err)
+			return last, fmt.Errorf("reading what was just written, key %s: %w", show(rec.Key), err)
 		}
 	}
-	if err := b.raiseDataEnds(offsets); err != nil {
-		return err
+	for topic, i := range ends {
+		if i >= 0 {
+			last[topic] = printOf(offsets[i], b.records[i].Key, b.records[i].Value)
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.doubt == nil { // else what is in doubt may lie before it
-		l.offsets.next, l.state.next = max(l.offsets.next, last[0]), max(l.state.next, last[1])
-	}
-	return nil
+	return last, nil
 }
 
 func (l *Ledger) inDoubt() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.doubt == nil && l.fold.shelf != nil {
+		if err := l.fold.shelf.failed(); err != nil {
+			return fmt.Errorf("%w: the local store has failed: %w", errNotLoaded, err)
+		}
+	}
 	return l.doubt
 }

@@ -28,7 +28,7 @@ func imageOf(t *testing.T, cp *connector.Checkpoint) image {
 	for id, r := range cp.Index.Resources() {
 		im.Resources[id] = r
 	}
-	for id := range cp.Index.(*index).rows {
+	for id := range cp.Index.(index).rowIDs() {
 		h, _ := cp.Index.Row(id)
 		body, err := cp.Index.Body(id)
 		if err != nil {

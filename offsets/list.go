@@ -47,10 +47,10 @@ func List(ctx context.Context, r Reader, name string, partitions int32) ([]Entry
 	f.heads = true
 	keys := &stateKeys{}
 	for p := range partitions {
-		if err := list(ctx, r, Topic(name), p, f.addOffset); err != nil {
+		if err := list(ctx, r, Topic(name), p, func(key, value []byte) error { return f.addOffset(nil, key, value) }); err != nil {
 			return nil, err
 		}
-		err := list(ctx, r, StateTopic(name), p, func(key, value []byte) error { return f.addState(keys, key, value) })
+		err := list(ctx, r, StateTopic(name), p, func(key, value []byte) error { return f.addState(nil, keys, key, value) })
 		if err != nil {
 			return nil, err
 		}

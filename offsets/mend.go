@@ -208,7 +208,7 @@ func (r *rebuild) partitionOf(m *mended, cp *connector.Checkpoint) int32 {
 	return at
 }
 
-func (l *Ledger) indexOf(s connector.Stream) *index {
+func (l *Ledger) indexOf(s connector.Stream) index {
 	l.fold.mu.RLock()
 	defer l.fold.mu.RUnlock()
 	return l.fold.streams[s].index

@@ -294,14 +294,14 @@ func (r *rebuild) tidy(ctx context.Context) error {
 			for _, row := range res.Rows {
 				owned[row] = struct{}{}
 			}
-			if slices.ContainsFunc(res.Rows, x.lacks) {
+			if slices.ContainsFunc(res.Rows, lacks(x)) {
 				untidy = append(untidy, id)
 			}
 		}
 		for part := range slices.Chunk(untidy, mendBatch) {
 			for _, id := range part {
 				res := r.resource(m, id)
-				if res.Rows = slices.DeleteFunc(slices.Clone(res.Rows), x.lacks); len(res.Rows) == 0 {
+				if res.Rows = slices.DeleteFunc(slices.Clone(res.Rows), lacks(x)); len(res.Rows) == 0 {
 					m.resources[id] = nil
 				}
 			}
@@ -309,7 +309,7 @@ func (r *rebuild) tidy(ctx context.Context) error {
 				return err
 			}
 		}
-		orphans := slices.DeleteFunc(x.rowIDs(), func(id string) bool { _, ok := owned[id]; return ok })
+		orphans := slices.DeleteFunc(slices.Collect(x.rowIDs()), func(id string) bool { _, ok := owned[id]; return ok })
 		if err := r.adopt(ctx, m, x, orphans); err != nil {
 			return err
 		}
@@ -317,13 +317,16 @@ func (r *rebuild) tidy(ctx context.Context) error {
 	return nil
 }
 
-func (x *index) lacks(row string) bool {
-	_, there := x.Row(row)
-	return !there
+// lacks tells what x holds no row of.
+func lacks(x index) func(row string) bool {
+	return func(row string) bool {
+		_, there := x.Row(row)
+		return !there
+	}
 }
 
 // adopt finds the resources of rows that none names.
-func (r *rebuild) adopt(ctx context.Context, m *mended, x *index, orphans []string) error {
+func (r *rebuild) adopt(ctx context.Context, m *mended, x index, orphans []string) error {
 	for part := range slices.Chunk(orphans, mendBatch) {
 		for _, id := range part {
 			body, err := x.Body(id)

@@ -140,7 +140,7 @@ func (w *world) check(t *testing.T, all map[connector.Stream]*connector.Checkpoi
 				}
 			}
 		}
-		resources, rows := cp.Index.(*index).counts()
+		resources, rows := cp.Index.(index).counts()
 		if n != len(model) || cp.State.Resources != resources || cp.State.Rows != rows || int(resources) != n {
 			t.Errorf("%s: %d resources and %d rows, the record says %d and %d, want %d resources", s, resources, rows, cp.State.Resources, cp.State.Rows, len(model))
 		}

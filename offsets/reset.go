@@ -42,7 +42,7 @@ func (l *Ledger) canReset(s connector.Stream) error {
 
 // mend is a stream's record that agrees with what is held. Where the record was lost, commit numbers go on from the
 // time in ms, which they cannot have reached: a number that came again could give two changes one id.
-func mend(cp *connector.Checkpoint, x *index, now time.Time) *connector.StreamState {
+func mend(cp *connector.Checkpoint, x index, now time.Time) *connector.StreamState {
 	state := connector.StreamState{Phase: connector.Streaming, RowVersion: connector.RowVersion, KeyFormat: keyFormat, Commit: now.UnixMilli()}
 	if cp.State != nil {
 		state = *cp.State

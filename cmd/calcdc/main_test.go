@@ -91,6 +91,7 @@ func setUp(env *testscript.Env) error {
 	env.Setenv("DAV", "http://"+ln.Addr().String()+"/")
 	env.Setenv("PASSWORD", "secret")
 	env.Setenv("TZ", "UTC")
+	env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/cache")
 	return setUpGoogle(env)
 }
 

@@ -302,7 +302,7 @@ func byOwner(entries []offsets.Entry, partitions int32) map[int32][]connector.St
 
 // resetPartition becomes the partition's owner for a moment.
 func resetPartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
-	ledger := newLedger(c, client, newDataTopics(c, client), p, log)
+	ledger := newLedger(c, client, newDataTopics(c, client), nil, p, log)
 	return owning(ctx, ledger, func() error { return ledger.Reset(ctx, streams...) })
 }
 

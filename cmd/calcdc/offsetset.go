@@ -204,7 +204,7 @@ func commitChanges(ctx context.Context, c *config.Config, client *kafka.Client, 
 		byPartition[p] = append(byPartition[p], change)
 	}
 	for _, p := range slices.Sorted(maps.Keys(byPartition)) {
-		ledger := newLedger(c, client, newDataTopics(c, client), p, log)
+		ledger := newLedger(c, client, newDataTopics(c, client), nil, p, log)
 		if err := owning(ctx, ledger, func() error { return ledger.Set(ctx, byPartition[p]...) }); err != nil {
 			return fmt.Errorf("setting the offsets of partition %d: %w", p, err)
 		}

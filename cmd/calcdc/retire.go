@@ -85,7 +85,7 @@ func (n naming) view(ctx context.Context, s *config.Source, a principal) (*accou
 // retirePartition publishes a d for every row of the streams, those of collections first, as their owner.
 func retirePartition(ctx context.Context, c *config.Config, client *kafka.Client, p int32, streams []connector.Stream, log hclog.Logger) error {
 	topics := newDataTopics(c, client)
-	ledger := newLedger(c, client, topics, p, log)
+	ledger := newLedger(c, client, topics, nil, p, log)
 	conn := connector.New(connectorConfig(c), nil, topics, admin.New(thisBuild().Version, hclog.NewNullLogger()), log)
 	slices.SortStableFunc(streams, func(a, b connector.Stream) int { return rank(a) - rank(b) })
 	return owning(ctx, ledger, func() error { return conn.Retire(ctx, ledger, streams...) })

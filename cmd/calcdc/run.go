@@ -61,7 +61,9 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	}
 	conn := connector.New(connectorConfig(c), sources, topics, observer, log)
 	conn.Heed(client)
-	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, p, log) }
+	cache := openCache(c, log)
+	defer closeCache(cache, log)
+	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, cache, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {
 		return err

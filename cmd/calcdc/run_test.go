@@ -95,6 +95,7 @@ func testConfig(brokers []string, url string) *config.Config {
 	s.Name, s.PollInterval, s.CalDAV = "work", 100*time.Millisecond, &dav
 	dav.URL, dav.Accounts = url, []config.Account{{Name: "alice", Username: "alice", Password: config.NewSecret("secret")}}
 	c.Sources = []config.Source{s}
+	c.State.Dir = "none"
 	return c
 }
 

@@ -75,14 +75,15 @@ func maxRaw(c *config.Config) int { return max(int(c.Events.MaxRaw), 1) }
 // plainSettles is how long a request that was given up may take to be written all the same, as far as can be foreseen.
 const plainSettles = 5 * time.Second
 
-// newLedger makes the ledger of one partition.
-func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, partition int32, log hclog.Logger) *offsets.Ledger {
+// newLedger makes the ledger of one partition, in memory where cache is nil.
+func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, cache *offsets.Cache, partition int32, log hclog.Logger) *offsets.Ledger {
 	producer := client.NewProducer(transactionalID(c.Name, partition))
 	if atLeastOnce(c) {
 		producer = client.NewPlainProducer(plainSettles)
 	}
 	return offsets.NewLedger(offsets.Config{
 		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic, Notifications: connectorConfig(c).NotificationsTopic(),
+		Cache: cache, Identify: identify(c, client),
 		Missing: kafka.Missing, Partitions: topics.anew, Start: client.Start, Resource: resourceOf(c),
 		Ensure: func(ctx context.Context) error { return ensureInternal(ctx, c, client) }, Steps: atLeastOnce(c),
 	}, producer, client, log.Named("offsets").With("partition", partition))

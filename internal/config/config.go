@@ -15,6 +15,7 @@ type Config struct {
 	Kafka    Kafka    `yaml:"kafka" doc:"The Kafka cluster, and the topics that calcdc creates there."`
 	Delivery string   `yaml:"delivery" enum:"exactly_once,at_least_once" doc:"exactly_once, or at_least_once (one process only) for brokers without transactions."`
 	Offsets  Offsets  `yaml:"offsets" doc:"The internal topics <name>-offsets and <name>-state."`
+	State    State    `yaml:"state" doc:"The local cache of <name>-state. It may be deleted at any time: Kafka holds everything."`
 	Events   Events   `yaml:"events" doc:"The form of the records."`
 	Limits   Limits   `yaml:"limits" doc:"What servers and brokers can make calcdc take, of memory and of time."`
 	HTTP     HTTP     `yaml:"http" doc:"The admin server: /healthz and /metrics."`
@@ -83,6 +84,12 @@ type Limits struct {
 	Body        Size          `yaml:"body" doc:"Bytes of one calendar object of a CalDAV server, at most. A longer one is published with parse_error, without what it says. An item of Google's may have 16 MiB."`
 	Collections int           `yaml:"collections" doc:"Collections of one account, at most. Of an account with more none is read, and its state says so."`
 	Silence     time.Duration `yaml:"silence" doc:"The longest that a calendar server may say nothing in the middle of a request."`
+}
+
+// State is the local cache of <name>-state.
+type State struct {
+	Dir   string `yaml:"dir" doc:"Where it is kept, about 1 KB a row; none: in memory, and read from Kafka at each start. Empty: $CACHE_DIRECTORY (systemd's CacheDirectory=), else calcdc in the user's cache directory, else in the one for temporary files. Relative paths start at the configuration file's folder."`
+	Cache Size   `yaml:"cache" doc:"How much of what is read from it is kept in memory."`
 }
 
 // Events is the form of the records.
@@ -156,6 +163,7 @@ func Default() *Config {
 		},
 		Delivery: "exactly_once",
 		Offsets:  Offsets{Partitions: 16},
+		State:    State{Cache: 32 << 20},
 		Events: Events{Format: "json", Before: "full", Raw: true, MaxRaw: 1 << 20, Tombstones: true,
 			Markers: "headers", Resnapshot: "full"},
 		Limits: Limits{Uncommitted: 64 << 20, Ahead: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},

@@ -89,6 +89,9 @@ func (c *Config) complete() {
 	if c.Kafka.TopicPrefix == "" {
 		c.Kafka.TopicPrefix = c.Name
 	}
+	if c.State.Dir != "none" {
+		c.State.Dir = inDir(c.dir, c.State.Dir)
+	}
 	c.Kafka.TLS.CAFile = inDir(c.dir, c.Kafka.TLS.CAFile)
 	c.Kafka.TLS.CertFile = inDir(c.dir, c.Kafka.TLS.CertFile)
 	c.Kafka.TLS.KeyFile = inDir(c.dir, c.Kafka.TLS.KeyFile)

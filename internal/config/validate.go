@@ -34,6 +34,8 @@ const (
 	maxCollections = 1_000_000
 	minSilence     = time.Second
 	maxSilence     = time.Hour
+	minStateCache  = 1 << 20
+	maxStateCache  = 64 << 30
 	minSession     = time.Second // what brokers take is theirs to say: 6 s, unless set otherwise
 	maxSession     = 30 * time.Minute
 	maxTxnRecords  = 100_000
@@ -87,6 +89,7 @@ func (c *Config) faults() Faults {
 	}
 	k.kafka(c.Kafka)
 	k.between("offsets.partitions", int64(c.Offsets.Partitions), 1, maxPartitions)
+	k.between("state.cache", int64(c.State.Cache), minStateCache, maxStateCache)
 	k.between("events.max_raw", int64(c.Events.MaxRaw), 0, maxMaxRaw)
 	k.limits(c.Limits)
 	k.listen(c.HTTP.Listen)

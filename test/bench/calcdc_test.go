@@ -101,7 +101,7 @@ func (in *instance) teammate(b *testing.B) *instance {
 
 func (in *instance) run(b *testing.B) {
 	b.Helper()
-	out, err := os.Create(in.log)
+	out, err := os.OpenFile(in.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		b.Fatal(err)
 	}

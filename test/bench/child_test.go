@@ -49,7 +49,7 @@ func measure(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "calcdc")
-		err = build(dir)
+		err = errors.Join(build(dir), os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "building calcdc:", err)

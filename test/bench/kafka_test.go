@@ -115,6 +115,11 @@ func dropTopics(b *testing.B, cl *kgo.Client, name string) {
 // ended waits for the snapshot-end of n events streams in the notifications of name and returns when the last was visible.
 func ended(b *testing.B, name string, n int) time.Time {
 	b.Helper()
+	return endedWithin(b, name, n, patience)
+}
+
+func endedWithin(b *testing.B, name string, n int, patience time.Duration) time.Time {
+	b.Helper()
 	cl := client(b, kgo.ConsumeTopics(name+".notifications"), kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50*time.Millisecond),
 		kgo.MetadataMaxAge(500*time.Millisecond))
 	defer cl.Close()

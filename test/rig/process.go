@@ -24,7 +24,7 @@ func Main(m *testing.M, checks ...func() error) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		program = filepath.Join(dir, "calcdc")
-		err = build(program)
+		err = errors.Join(build(program), os.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "building calcdc:", err)

@@ -1,0 +1,90 @@
+package kv
+
+import (
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// guarded is a file system of which Pebble never learns that a write has failed: it would try again for ever, with writers waiting,
+// or end the process. The failure is told to hurt, which has the store thrown away.
+type guarded struct {
+	vfs.FS
+	hurt func(error)
+}
+
+// Create implements vfs.FS.
+func (g guarded) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.Create(name, category)
+	if err != nil {
+		g.hurt(err)
+		if f, err = g.FS.Create(os.DevNull, category); err != nil {
+			return nil, err
+		}
+	}
+	return guardedFile{f, g.hurt}, nil
+}
+
+// OpenDir implements vfs.FS.
+func (g guarded) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return guardedFile{f, g.hurt}, nil
+}
+
+// guardedFile is a file being written, or a directory.
+type guardedFile struct {
+	vfs.File
+	hurt func(error)
+}
+
+// Write implements vfs.File.
+func (f guardedFile) Write(p []byte) (int, error) {
+	if _, err := f.File.Write(p); err != nil {
+		f.hurt(err)
+	}
+	return len(p), nil
+}
+
+// Preallocate implements vfs.File.
+func (f guardedFile) Preallocate(offset, length int64) error {
+	if err := f.File.Preallocate(offset, length); err != nil {
+		f.hurt(err)
+	}
+	return nil
+}
+
+// Sync implements vfs.File.
+func (f guardedFile) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		f.hurt(err)
+	}
+	return nil
+}
+
+// SyncData implements vfs.File.
+func (f guardedFile) SyncData() error {
+	if err := f.File.SyncData(); err != nil {
+		f.hurt(err)
+	}
+	return nil
+}
+
+// SyncTo implements vfs.File.
+func (f guardedFile) SyncTo(length int64) (bool, error) {
+	whole, err := f.File.SyncTo(length)
+	if err != nil {
+		f.hurt(err)
+	}
+	return whole, nil
+}
+
+// Close implements vfs.File.
+func (f guardedFile) Close() error {
+	if err := f.File.Close(); err != nil {
+		f.hurt(err)
+	}
+	return nil
+}

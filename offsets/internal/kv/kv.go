@@ -1,0 +1,256 @@
+// Package kv keeps keys and values, in order, in a directory of its own: a cache that may be thrown away at any time.
+//
+// It is Pebble without a log of its own: what was written since the last flush is lost in a crash, and what is there afterwards is
+// what some first part of the writes had left, each of them whole. Whatever fails, a read or a write, damages the store for good:
+// from then on it answers with the damage alone, and its directory is to be emptied.
+package kv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/go-hclog"
+)
+
+// Options size a store.
+type Options struct {
+	Cache int64  // bytes of blocks kept in memory
+	FS    vfs.FS // nil: the system's
+}
+
+const (
+	memTable   = 8 << 20 // of writes gathered in memory; there may be memTables of them
+	memTables  = 3
+	openFiles  = 256
+	bloomBits  = 10
+	baseBytes  = 256 << 20 // up to which all keys are one level
+	fileBytes  = 4 << 20
+	neverStall = 1000 // files at the first level: writes are not held up, which nobody could tell from a disk that hangs
+)
+
+// DB is an open store. It may be used by many goroutines.
+type DB struct {
+	db      *pebble.DB
+	mu      sync.RWMutex // held shared by each use, exclusively by the end
+	closed  bool
+	damage  atomic.Pointer[error]
+	closing sync.WaitGroup
+}
+
+// ErrClosed says that the store was closed.
+var ErrClosed = errors.New("the store is closed")
+
+// Open opens the store in a directory that lock holds, and makes it where there is none.
+func Open(dir string, lock *Lock, o Options, log hclog.Logger) (*DB, error) {
+	d := &DB{}
+	fs := o.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
+	cache := pebble.NewCache(o.Cache)
+	defer cache.Unref()
+	options := &pebble.Options{
+		Cache: cache, FS: guarded{fs, d.hurt}, Lock: lock.lock, Logger: logger{log, d.hurt},
+		EventListener:      &pebble.EventListener{BackgroundError: d.hurt, DataCorruption: func(i pebble.DataCorruptionInfo) { d.hurt(i.Details) }},
+		DisableWAL:         true,
+		FormatMajorVersion: pebble.FormatColumnarBlocks,
+		MemTableSize:       memTable, MemTableStopWritesThreshold: memTables,
+		L0StopWritesThreshold: neverStall, LBaseMaxBytes: baseBytes, MaxOpenFiles: openFiles,
+	}
+	for i := range options.Levels {
+		options.TargetFileSizes[i] = fileBytes
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		options.Levels[i].Compression = func() *block.CompressionProfile { return block.NoCompression } // what is long is compressed already
+	}
+	db, err := pebble.Open(dir, options)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.db = db
+	return d, nil
+}
+
+// hurt notes the first failure and has the store closed: nobody may be left to do it. It is called from within Pebble, too.
+func (d *DB) hurt(err error) {
+	if err == nil || !d.damage.CompareAndSwap(nil, &err) {
+		return
+	}
+	d.closing.Go(func() { _ = d.end() }) // the damage says it all
+}
+
+// Fail damages the store.
+func (d *DB) Fail(err error) { d.hurt(err) }
+
+// Damage is the first failure, nil where there was none.
+func (d *DB) Damage() error {
+	if err := d.damage.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// use runs f on the open store. An error of it is damage.
+func (d *DB) use(f func(*pebble.DB) error) error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if err := d.Damage(); err != nil {
+		return err
+	}
+	if d.closed {
+		return ErrClosed
+	}
+	if err := f(d.db); err != nil {
+		d.hurt(err)
+		return err
+	}
+	return nil
+}
+
+// Get hands over the value of a key, which is the caller's only until with returns, and tells whether there is one.
+func (d *DB) Get(key []byte, with func(value []byte)) (there bool, err error) {
+	err = d.use(func(db *pebble.DB) error {
+		value, closer, err := db.Get(key)
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		there = true
+		with(value)
+		return closer.Close()
+	})
+	return there && err == nil, err
+}
+
+// Scan hands over the keys from ≤ key < to in order, each with a way to its value, until each returns false. Both are the caller's only
+// until each returns.
+func (d *DB) Scan(from, to []byte, each func(key []byte, value func() ([]byte, error)) (bool, error)) error {
+	return d.use(func(db *pebble.DB) (err error) {
+		it, err := db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, it.Close()) }()
+		for ok := it.First(); ok; ok = it.Next() {
+			more, err := each(it.Key(), it.ValueAndErr)
+			if err != nil {
+				return err
+			}
+			if !more {
+				break
+			}
+		}
+		return it.Error()
+	})
+}
+
+// Batch is what is written together.
+type Batch struct{ b *pebble.Batch }
+
+// NewBatch begins a batch, which Write ends.
+func (d *DB) NewBatch() *Batch { return &Batch{d.db.NewBatch()} }
+
+// Set, Delete and DeleteRange fail for no batch but one of gigabytes, which Write then finds short of what it should be.
+
+// Set puts a value.
+func (b *Batch) Set(key, value []byte) { _ = b.b.Set(key, value, nil) }
+
+// Delete removes a value.
+func (b *Batch) Delete(key []byte) { _ = b.b.Delete(key, nil) }
+
+// DeleteRange removes the values of from ≤ key < to.
+func (b *Batch) DeleteRange(from, to []byte) { _ = b.b.DeleteRange(from, to, nil) }
+
+// Size is about how many bytes the batch has.
+func (b *Batch) Size() int { return b.b.Len() }
+
+// Discard ends a batch that is not to be written.
+func (b *Batch) Discard() { _ = b.b.Close() }
+
+// Write writes a batch, whole or not at all.
+func (d *DB) Write(b *Batch) error {
+	defer b.Discard()
+	if b.b.Empty() {
+		return d.Damage()
+	}
+	return d.use(func(db *pebble.DB) error { return db.Apply(b.b, pebble.NoSync) })
+}
+
+// Flush brings everything written to the disk.
+func (d *DB) Flush() error {
+	return d.use(func(db *pebble.DB) error { return db.Flush() })
+}
+
+// FlushSoon has everything written brought to the disk, and does not wait.
+func (d *DB) FlushSoon() {
+	_ = d.use(func(db *pebble.DB) error { // an error is damage
+		_, err := db.AsyncFlush()
+		return err
+	})
+}
+
+// Close closes the store once it is used no more. What was written since the last flush is lost.
+func (d *DB) Close() error {
+	err := d.end()
+	d.closing.Wait()
+	if damage := d.Damage(); damage != nil {
+		return damage
+	}
+	return err
+}
+
+func (d *DB) end() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.db == nil {
+		return nil
+	}
+	d.closed = true
+	return d.db.Close()
+}
+
+// Lock holds a directory against every other process, and this one.
+type Lock struct{ lock *pebble.Lock }
+
+// LockDirectory takes a directory that exists.
+func LockDirectory(dir string) (*Lock, error) {
+	lock, err := pebble.LockDirectory(dir, vfs.Default)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{lock}, nil
+}
+
+// Release lets go of the directory.
+func (l *Lock) Release() error { return l.lock.Close() }
+
+// After is the least key that follows all that begin with prefix, nil where none does.
+func After(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// logger takes down what Pebble says. What it would end the process for is damage.
+type logger struct {
+	log  hclog.Logger
+	hurt func(error)
+}
+
+func (l logger) Infof(format string, args ...any)  { l.log.Trace(fmt.Sprintf(format, args...)) }
+func (l logger) Errorf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+func (l logger) Fatalf(format string, args ...any) { l.hurt(fmt.Errorf(format, args...)) }

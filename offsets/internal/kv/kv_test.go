@@ -1,0 +1,213 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t testing.TB, dir string, fs vfs.FS) (*DB, *Lock) {
+	t.Helper()
+	lock, err := LockDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(dir, lock, Options{Cache: 1 << 20, FS: fs}, hclog.NewNullLogger())
+	if err != nil {
+		_ = lock.Release()
+		t.Fatal(err)
+	}
+	return db, lock
+}
+
+func put(db *DB, from, n int) error {
+	b := db.NewBatch()
+	for i := range n {
+		b.Set(key(from+i), value(from+i))
+	}
+	return db.Write(b)
+}
+
+func key(i int) []byte   { return fmt.Appendf(nil, "key-%08d", i) }
+func value(i int) []byte { return fmt.Appendf(nil, "%0*d", 100+i%900, i) }
+
+// read returns how many keys are there, from the first on without a gap, each with its value.
+func read(db *DB) (int, error) {
+	n := 0
+	err := db.Scan([]byte("key-"), After([]byte("key-")), func(k []byte, v func() ([]byte, error)) (bool, error) {
+		is, err := v()
+		if err == nil && (string(k) != string(key(n)) || string(is) != string(value(n))) {
+			err = fmt.Errorf("%q is %q", k, is)
+		}
+		n++
+		return err == nil, err
+	})
+	return n, err
+}
+
+func TestStore(t *testing.T) {
+	dir := t.TempDir()
+	db, lock := open(t, dir, nil)
+	if err := put(db, 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockDirectory(dir); err == nil {
+		t.Error("the directory is locked twice")
+	}
+	if err := errors.Join(db.Flush(), db.Close(), lock.Release()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Get(key(1), func([]byte) {}); !errors.Is(err, ErrClosed) {
+		t.Errorf("reading what is closed: %v", err)
+	}
+	db, lock = open(t, dir, nil)
+	if n, err := read(db); n != 5000 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	b := db.NewBatch()
+	b.DeleteRange(key(10), key(5000))
+	b.Delete(key(9))
+	if err := db.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := read(db); n != 9 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	if there, err := db.Get(key(9), func([]byte) {}); there || err != nil {
+		t.Errorf("what was deleted: %v, %v", there, err)
+	}
+	if err := errors.Join(db.Close(), lock.Release()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// full is a file system that is full after some bytes.
+type full struct {
+	vfs.FS
+	room *atomic.Int64
+}
+
+var errFull = errors.New("no space left on device")
+
+func (f full) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if f.room.Load() <= 0 && name != os.DevNull {
+		return nil, errFull
+	}
+	file, err := f.FS.Create(name, c)
+	return fullFile{file, f.room}, err
+}
+
+type fullFile struct {
+	vfs.File
+	room *atomic.Int64
+}
+
+func (f fullFile) Write(p []byte) (int, error) {
+	if f.room.Add(-int64(len(p))) < 0 {
+		return 0, errFull
+	}
+	return f.File.Write(p)
+}
+
+// TestFull: a disk that is full damages the store, which neither hangs nor ends the process, and reads and writes say so.
+func TestFull(t *testing.T) {
+	for _, room := range []int64{0, 50, 1000, 10_000, 300_000, 5_000_000} {
+		t.Run(fmt.Sprint(room), func(t *testing.T) {
+			dir, left := t.TempDir(), &atomic.Int64{}
+			left.Store(1 << 40)
+			db, lock := open(t, dir, full{vfs.Default, left})
+			left.Store(room)
+			var err error
+			for i, deadline := 0, time.Now().Add(time.Minute); err == nil && time.Now().Before(deadline); i++ {
+				if err = put(db, 1000*i, 1000); err == nil && i%5 == 0 {
+					err = db.Flush()
+				}
+			}
+			if !errors.Is(err, errFull) {
+				t.Errorf("writing: %v", err)
+			}
+			if _, err := read(db); !errors.Is(err, errFull) {
+				t.Errorf("reading: %v", err)
+			}
+			if err := db.Close(); !errors.Is(err, errFull) {
+				t.Errorf("closing: %v", err)
+			}
+			if err := lock.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// FuzzDamage: files that were changed or cut are found, or hold what they should. What is left of a store that is not found damaged is a
+// first part of what was written.
+func FuzzDamage(f *testing.F) {
+	dir := f.TempDir()
+	db, lock := open(f, dir, nil)
+	for i := range 4 {
+		if err := errors.Join(put(db, 2000*i, 2000), db.Flush()); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := errors.Join(db.Close(), lock.Release()); err != nil {
+		f.Fatal(err)
+	}
+	for i := range uint16(12) {
+		f.Add(i, uint32(i)*7919, byte(1+i), false)
+		f.Add(i, uint32(i)*104729, byte(0), true)
+	}
+	f.Fuzz(func(t *testing.T, file uint16, at uint32, flip byte, cut bool) {
+		to := t.TempDir()
+		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		damage(t, to, int(file), int(at), flip, cut)
+		lock, err := LockDirectory(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Release()
+		db, err := Open(to, lock, Options{Cache: 1 << 20}, hclog.NewNullLogger())
+		if err != nil {
+			return
+		}
+		defer db.Close()
+		if n, err := read(db); err == nil && n%2000 != 0 {
+			t.Errorf("%d keys", n)
+		}
+	})
+}
+
+// damage changes a byte of one of the files, or cuts it.
+func damage(t *testing.T, dir string, file, at int, flip byte, cut bool) {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, files[file%len(files)].Name())
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) == 0 {
+		return
+	}
+	at %= len(b)
+	if b[at] ^= flip; cut {
+		b = b[:at]
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
