@@ -21,7 +21,7 @@ import (
 // What calcdc may have resident at most, in MiB.
 const (
 	slowPeak  = 180 // with 8 MiB of records that wait for a slow Kafka
-	largePeak = 400 // with a resource of 10 MiB in each of eight calendars
+	largePeak = 500 // with a resource of 10 MiB in each of eight calendars
 )
 
 // noise is text that no codec makes much smaller.
