@@ -24,11 +24,12 @@ const (
 
 // Client is a connection to a cluster. It is safe for use by many goroutines.
 type Client struct {
-	cfg   Config
-	codec compress.Compression
-	log   hclog.Logger
-	addr  net.Addr
-	slots chan struct{} // the pool of connections has no bound of its own: one for each request in flight
+	cfg     Config
+	codec   compress.Compression
+	log     hclog.Logger
+	addr    net.Addr
+	slots   chan struct{} // the pool of connections has no bound of its own: one for each request in flight
+	running chan struct{} // transactions of all producers
 
 	mu        sync.Mutex
 	transport *kafkago.Transport
@@ -50,10 +51,11 @@ func New(cfg Config, log hclog.Logger) (*Client, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
 		cfg: cfg, codec: codec, log: log, sec: sec, ctx: ctx, cancel: cancel,
-		addr:   kafkago.TCP(cfg.Brokers...),
-		slots:  make(chan struct{}, cfg.MaxRequests),
-		topics: []string{},
-		limits: map[string]limit{},
+		addr:    kafkago.TCP(cfg.Brokers...),
+		slots:   make(chan struct{}, cfg.MaxRequests),
+		running: make(chan struct{}, transactions),
+		topics:  []string{},
+		limits:  map[string]limit{},
 	}
 	c.transport = c.newTransport()
 	return c, nil
@@ -63,6 +65,25 @@ func New(cfg Config, log hclog.Logger) (*Client, error) {
 func (c *Client) Close() {
 	c.cancel()
 	c.reconnect()
+}
+
+// Transactions of several producers at once make each slower, and a broker does no more of them: a few run while the others gather
+// what is to go with them. Those that wait for long do not wait for ever, since what runs may hang with one broker of many.
+const (
+	transactions       = 4
+	transactionsBehind = 500 * time.Millisecond
+)
+
+// enter waits for fewer transactions to run; what it returns ends the wait of another.
+func (c *Client) enter() (leave func()) {
+	timer := time.NewTimer(transactionsBehind)
+	defer timer.Stop()
+	select {
+	case c.running <- struct{}{}:
+		return func() { <-c.running }
+	case <-timer.C:
+		return func() {}
+	}
 }
 
 // reconnect lets go of every connection and of what is known of the cluster.

@@ -200,6 +200,7 @@ func (p *Producer) lead(ctx context.Context, mine *call) {
 	if mine.finished() || ctx.Err() != nil {
 		return
 	}
+	defer p.c.enter()()
 	calls := p.next()
 	if len(calls) == 0 {
 		return
