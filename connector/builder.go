@@ -22,6 +22,7 @@ func (p *pass) begin() *builder {
 	if p.mark != nil {
 		b.state.Epoch++
 		b.state.Phase, b.state.Reason, b.state.Due, b.state.Partition = Snapshot, p.mark.Reason, "", p.partition
+		b.state.Base = p.state.Rows
 		if p.heard != nil && p.heard.beyond(b.state.Signal) { // what was asked for until the pass began is done by this snapshot
 			b.state.Signal = p.heard
 		}
@@ -111,7 +112,7 @@ func (b *builder) full() bool { return b.size >= sweepBytes }
 // empty tells that there is nothing to commit but, perhaps, an offset.
 func (b *builder) empty() bool {
 	return len(b.tx.Records) == 0 && len(b.tx.Resources) == 0 && !b.tx.Forget &&
-		b.state.Phase == b.p.state.Phase && b.state.Compares == b.p.state.Compares
+		b.state.Phase == b.p.state.Phase && b.state.Compares == b.p.state.Compares && b.state.Hold == b.p.state.Hold
 }
 
 // transaction completes what was gathered. Its state is a copy: it is kept for as long as the stream is followed.

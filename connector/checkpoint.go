@@ -69,6 +69,8 @@ type StreamState struct {
 	Connector  string `json:"connector,omitempty"` // that published it last: "caldav", "google"
 
 	Signal *Position `json:"signal,omitempty"` // of the last signal that its snapshots have heeded; nil: none
+	Base   int64     `json:"base,omitempty"`   // rows that it had when its last snapshot began
+	Hold   *Hold     `json:"hold,omitempty"`   // what a listing would delete; nil: nothing is held
 }
 
 // ResourceState is what is known of a resource.

@@ -29,7 +29,8 @@ type Config struct {
 	Partitions int32 // of <name>-offsets
 	// Uncommitted bounds the bytes of records that have been made and are not yet committed, over all streams: 0 stands for 64 MiB.
 	Uncommitted int64
-	Collections int // of an account, at most: 0 stands for 10,000
+	Collections int    // of an account, at most: 0 stands for 10,000
+	Guard       *Guard // nil: whatever a listing does not show is deleted
 }
 
 // Source is a configured upstream.

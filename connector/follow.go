@@ -141,7 +141,7 @@ func (f *follower) next() func(context.Context) error {
 		return f.leave
 	case !f.listed:
 		return nil
-	case f.moved(), f.asked(), len(f.unread) > 0, f.stale(), f.reconcileDue():
+	case f.moved(), f.asked(), f.confirmDue(), len(f.unread) > 0, f.stale(), f.reconcileDue():
 		return f.look
 	}
 	return nil

@@ -12,8 +12,12 @@ func (t *task) listen() (at *Position) {
 	news, t.told, at, _ = t.owner.c.board.since(t.told)
 	topic := t.owner.c.cfg.DataTopic(t.cp.Stream)
 	for _, s := range news {
-		if s.Selects(t.cp.Stream, topic) {
+		switch {
+		case !s.Selects(t.cp.Stream, topic):
+		case s.Type == ExecuteSnapshot:
 			t.wanted = &s.At
+		default:
+			t.ruled = s
 		}
 	}
 	return at

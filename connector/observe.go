@@ -10,6 +10,7 @@ const (
 	Starting     Condition = "starting"
 	Snapshotting Condition = "snapshot"
 	Following    Condition = "streaming"
+	Holding      Condition = "held"     // a listing would delete too much at once: another look, or somebody, decides
 	Failing      Condition = "failing"  // Err says why; it is tried again at RetryAt
 	Refusing     Condition = "refused"  // cannot go on without an operator; Err says what to do
 	Vanishing    Condition = "removing" // the collection is gone, its rows are being deleted
@@ -23,6 +24,7 @@ type Status struct {
 	Epoch     int64
 	Rows      int64
 	Unread    int       // resources whose body could not be had
+	Held      int64     // rows that a listing would delete, and that are not: until another look, or because somebody has refused
 	LastPoll  time.Time // end of the last good pass; zero: none yet
 	RetryAt   time.Time
 	Failures  int    // passes failed in a row

@@ -25,19 +25,22 @@ var errSuspect = errors.New("the delta lists what has not changed")
 // pass reads one stream once. What outlives it is in the task.
 type pass struct {
 	*task
-	lane  *lane
-	first int64       // commit number at the pass's begin
-	state StreamState // as of the last transaction submitted
-	prior *Offset     // as of the pass's begin
-	mark  *marker     // set in a snapshot whose first transaction is yet to be submitted: its marker
-	snap  bool        // a snapshot
-	brief bool        // one that publishes only what differs
-	timed bool        // a comparison by schedule
-	seen  IDs         // what the poll has shown
-	held  refusedBodies
-	kin   *kin
-	shown []Resource // what a poll of a calendars stream has shown
-	heard *Position  // how far the signals had been read when it began
+	lane    *lane
+	first   int64       // commit number at the pass's begin
+	state   StreamState // as of the last transaction submitted
+	prior   *Offset     // as of the pass's begin
+	mark    *marker     // set in a snapshot whose first transaction is yet to be submitted: its marker
+	snap    bool        // a snapshot
+	brief   bool        // one that publishes only what differs
+	timed   bool        // a comparison by schedule
+	seen    IDs         // what the poll has shown
+	held    refusedBodies
+	kin     *kin
+	shown   []Resource // what a poll of a calendars stream has shown
+	before  int64      // rows at the pass's begin
+	verdict verdict    // on what the listing does not show
+	hold    *Hold      // what the state shall say of it
+	heard   *Position  // how far the signals had been read when it began
 }
 
 // pass brings the stream up to date. On success the token of a complete, error-free poll is committed (Invariant 2)
@@ -50,7 +53,7 @@ func (t *task) pass(ctx context.Context) error {
 	if t.cp.State != nil {
 		p.state = *t.cp.State
 	}
-	p.first = p.state.Commit
+	p.first, p.before, p.hold = p.state.Commit, p.state.Rows, p.state.Hold
 	p.lane, ctx = openLane(ctx, t.owner.ledger, t.owner.c.room, t.committed)
 	err := p.run(ctx)
 	if closing := p.lane.close(); closing != nil {
@@ -68,7 +71,7 @@ func (p *pass) run(ctx context.Context) error {
 		return p.snapshot(ctx, nil)
 	}
 	scheduled := p.reconcileDue()
-	if scheduled || p.stormy() {
+	if scheduled || p.stormy() || p.confirmDue() {
 		return p.compare(ctx, scheduled)
 	}
 	err := p.delta(ctx)
@@ -281,6 +284,9 @@ func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
 	if err != nil {
 		return err
 	}
+	if p.stays() {
+		return p.withhold(ctx, b)
+	}
 	offset := p.offset(last.Token)
 	if compared {
 		offset.ReconciledMs = time.Now().UnixMilli()
@@ -297,6 +303,7 @@ func (p *pass) finish(ctx context.Context, last Page, compared bool) error {
 	if p.timed {
 		b.state.Compares++
 	}
+	b.state.Hold = p.hold
 	if b.empty() && !compared && p.postpone(offset) {
 		return p.lane.flush()
 	}

@@ -42,7 +42,7 @@ func (p *pass) empty(ctx context.Context) error {
 		}
 		b = p.begin()
 	}
-	b.state.Phase = RemovedAll
+	b.state.Phase, b.state.Hold, p.watch = RemovedAll, nil, nil
 	if err := p.submit(ctx, b); err != nil {
 		return err
 	}

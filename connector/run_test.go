@@ -22,6 +22,8 @@ type world struct {
 	obs         *recorder
 	uncommitted int64 // Config.Uncommitted
 	most        int   // Config.Collections
+	guard       *Guard
+	before      Before
 	asked       *memSignals
 	stop        context.CancelFunc
 	ended       chan error
@@ -68,7 +70,11 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) start() {
-	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted, Collections: w.most}
+	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted, Collections: w.most,
+		Guard: w.guard}
+	if w.before != "" {
+		cfg.Before = w.before
+	}
 	source := Source{Name: "work", Connector: "caldav", PollInterval: pollEvery, ReconcileInterval: 24 * time.Hour, Accounts: []Account{w.up}}
 	c := New(cfg, []Source{source}, fixedTopics(3), w.obs, hclog.NewNullLogger())
 	c.Heed(w.asked)

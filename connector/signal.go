@@ -12,8 +12,12 @@ import (
 // SignalType says what a signal asks for.
 type SignalType string
 
-// ExecuteSnapshot asks for the streams to be read anew, in their next epoch.
-const ExecuteSnapshot SignalType = "execute-snapshot"
+// The types of signals.
+const (
+	ExecuteSnapshot SignalType = "execute-snapshot" // the streams are read anew, in their next epoch
+	ApproveDeletes  SignalType = "approve-deletes"  // what is held of them is deleted
+	RefuseDeletes   SignalType = "refuse-deletes"   // it is not, until a listing shows all again or it is approved
+)
 
 // Bounds of a signal: what is beyond them is no signal.
 const (
@@ -98,7 +102,9 @@ func ParseSignal(value []byte) (Signal, error) {
 
 func (t SignalType) known() bool { return slices.Contains(signalTypes(), string(t)) }
 
-func signalTypes() []string { return []string{string(ExecuteSnapshot)} }
+func signalTypes() []string {
+	return []string{string(ExecuteSnapshot), string(ApproveDeletes), string(RefuseDeletes)}
+}
 
 // check refuses what would be carried out otherwise than it says.
 func (d *signalData) check(t SignalType) error {

@@ -25,6 +25,9 @@ func (p *pass) sweep(ctx context.Context, listing bool) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.verdict == kept && p.snap && !p.brief && !p.stays() {
+		return p.carry(ctx, b)
+	}
 	return b, p.keep(b)
 }
 
@@ -59,7 +62,7 @@ func (p *pass) vanished(ctx context.Context, listing bool) (iter.Seq[string], er
 	case p.home != nil:
 		return slices.Values(p.home.left(p.shown, listing, p.cp.Index)), nil
 	case listing:
-		return p.unseen, p.absent(ctx)
+		return p.weighed(ctx)
 	}
 	orphans, err := p.orphans(ctx)
 	return slices.Values(orphans), err
@@ -104,20 +107,40 @@ func (p *pass) look(ctx context.Context, ids []string) ([]Presence, error) {
 	return there, nil
 }
 
+// weighed is what is to be deleted of what the listing does not show: all of it, or nothing.
+func (p *pass) weighed(ctx context.Context) (iter.Seq[string], error) {
+	m, err := p.absent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if p.verdict = p.judge(m); p.verdict == believed {
+		return p.unseen, nil
+	}
+	return slices.Values[[]string](nil), nil
+}
+
 // absent looks directly at each known resource that this listing did not show (Invariant 3): all of them must be gone before one
-// is deleted.
-func (p *pass) absent(ctx context.Context) error {
-	part := make([]string, 0, lookPage)
-	for id := range p.unseen {
+// is deleted. Where none will be, there is nothing to look at.
+func (p *pass) absent(ctx context.Context) (missing, error) {
+	m := missing{ids: IDs{}}
+	part, keeps := make([]string, 0, lookPage), p.keeps()
+	for id, r := range p.cp.Index.Resources() {
+		if p.seen.Has(id) {
+			continue
+		}
+		m.add(id, r, p.watch)
+		if keeps {
+			continue
+		}
 		if part = append(part, id); len(part) < lookPage {
 			continue
 		}
 		if err := p.confirm(ctx, part); err != nil {
-			return err
+			return m, err
 		}
 		part = part[:0]
 	}
-	return p.confirm(ctx, part)
+	return m, p.confirm(ctx, part)
 }
 
 // confirm sees that all of ids are gone.

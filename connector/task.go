@@ -46,6 +46,8 @@ type task struct {
 
 	told   int       // number of the last signal that was looked at
 	wanted *Position // of the last signal that asks for a snapshot of this stream
+	ruled  *Signal   // the last that decides about what is held of it
+	watch  *watch    // what the last look has found missing, where that is held
 
 	mu     sync.Mutex
 	status Status
@@ -271,7 +273,12 @@ func (t *task) settle(err error, retry backoff.BackOff) time.Time {
 			if t.cp.State != nil && t.cp.State.Phase == RemovedAll {
 				s.Condition = Vanished
 			}
-			s.Unread = len(t.unread)
+			s.Unread, s.Held = len(t.unread), 0
+			if state := t.cp.State; state != nil && state.Hold != nil {
+				if s.Held = state.Hold.Rows; !state.Hold.Kept || state.Phase == Snapshot {
+					s.Condition = Holding
+				}
+			}
 		})
 		return time.Time{}
 	}
