@@ -100,6 +100,7 @@ func setUp(env *testscript.Env) error {
 //	dav put CALENDAR NAME SUMMARY
 //	dav churn CALENDAR            changes an event again and again, until the story ends
 //	dav delete CALENDAR NAME
+//	dav clear CALENDAR            deletes what it held at the start
 //	dav make CALENDAR
 //	dav remove CALENDAR
 //	dav invalidate CALENDAR
@@ -118,6 +119,10 @@ func dav(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Defer(func() { cancel(); <-ended })
 	case "delete":
 		s.Delete("alice", cal, args[2])
+	case "clear":
+		for i := range 3 {
+			s.Delete("alice", cal, davserver.SampleName(1, i))
+		}
 	case "make":
 		s.MakeCalendar("alice", cal, cal)
 	case "remove":

@@ -37,7 +37,7 @@ func newRoot() (root *cobra.Command, started *bool) {
 		},
 	}
 	root.SetVersionTemplate("calcdc {{.Version}}\n")
-	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newSnapshot(), newVerify(), newConfig(), newVersion())
+	root.AddCommand(newRun(), newDemo(), newCheck(), newDiscover(), newTail(), newOffsets(), newSnapshot(), newDeletes(), newVerify(), newConfig(), newVersion())
 	return root, started
 }
 

@@ -26,6 +26,7 @@ func connectorConfig(c *config.Config) connector.Config {
 		Version: thisBuild().Version, TopicPrefix: c.Kafka.TopicPrefix, Before: connector.Before(c.Events.Before),
 		Tombstones: c.Events.Tombstones, Partitions: c.Offsets.Partitions,
 		Changes: c.Events.Resnapshot == "changes", Uncommitted: int64(c.Limits.Uncommitted), Collections: c.Limits.Collections,
+		Guard: &connector.Guard{MaxFraction: c.Deletes.MaxFraction, AboveRows: c.Deletes.AboveRows, ConfirmAfter: c.Deletes.ConfirmAfter},
 	}
 }
 

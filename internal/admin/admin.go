@@ -83,7 +83,7 @@ func (a *Admin) seen(s connector.Stream) seen {
 
 // logStream writes a line where something changed that an operator wants to know.
 func (a *Admin) logStream(before, now connector.Status) {
-	if before.Condition == now.Condition && before.Err == now.Err && before.Note == now.Note && before.Epoch == now.Epoch {
+	if before.Condition == now.Condition && before.Err == now.Err && before.Note == now.Note && before.Epoch == now.Epoch && before.Held == now.Held {
 		return
 	}
 	args := []any{"stream", now.Stream.String(), "state", string(now.Condition), "epoch", now.Epoch, "rows", now.Rows}
@@ -92,6 +92,9 @@ func (a *Admin) logStream(before, now connector.Status) {
 	}
 	if now.Unread > 0 {
 		args = append(args, "unread", now.Unread)
+	}
+	if now.Held > 0 {
+		args = append(args, "held_rows", now.Held)
 	}
 	if now.Note != "" {
 		args = append(args, "note", now.Note)
@@ -198,10 +201,22 @@ func (a *Admin) Handler() http.Handler {
 	return mux
 }
 
-// healthz says that the process lives and serves; whether it does its work is in the metrics.
+// healthz says that the process lives and serves, and how many streams hold deletes, if any does; whether it does its work is in the metrics.
 func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
+	answer := struct {
+		Status  string `json:"status"`
+		Version string `json:"version"`
+		Holding int    `json:"streams_holding_deletes,omitempty"`
+	}{Status: "ok", Version: a.version}
+	a.mu.Lock()
+	for _, s := range a.streams {
+		if s.Held > 0 {
+			answer.Holding++
+		}
+	}
+	a.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"status": "ok", "version": a.version})
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // Serve answers on ln until ctx ends, and closes it.

@@ -54,7 +54,7 @@ func TestMetrics(t *testing.T) {
 	lost := connector.Stream{Source: "work", Account: "alice", Collection: "/alice/lost/", Kind: connector.Events}
 	a.Stream(connector.Status{Stream: work, Condition: connector.Failing, Failures: 1, Err: "refused"})
 	a.Stream(connector.Status{Stream: work, Condition: connector.Failing, Failures: 2, Err: "refused"})
-	a.Stream(connector.Status{Stream: work, Condition: connector.Following, Epoch: 2, Rows: 7, Unread: 3, LastPoll: time.Now().Add(-time.Hour)})
+	a.Stream(connector.Status{Stream: work, Condition: connector.Following, Epoch: 2, Rows: 7, Unread: 3, Held: 4, LastPoll: time.Now().Add(-time.Hour)})
 	a.Stream(connector.Status{Stream: lost, Condition: connector.Vanished})
 	a.Published(work, map[string]int{"c": 5, "d": 1})
 	a.Published(work, map[string]int{"c": 1})
@@ -72,6 +72,7 @@ func TestMetrics(t *testing.T) {
 		`calcdc_stream_failures_total{` + workLabels + `source="work",stream="events"} 2`,
 		`calcdc_stream_rows{` + workLabels + `source="work",stream="events"} 7`,
 		`calcdc_stream_unread_resources{` + workLabels + `source="work",stream="events"} 3`,
+		`calcdc_stream_held_rows{` + workLabels + `source="work",stream="events"} 4`,
 		`calcdc_stream_epoch{` + workLabels + `source="work",stream="events"} 2`,
 		`calcdc_stream_failures_in_a_row{` + workLabels + `source="work",stream="events"} 0`,
 		`calcdc_stream_state{` + workLabels + `source="work",state="streaming",stream="events"} 1`,
@@ -111,6 +112,11 @@ func TestAgeGrowsBeforeTheFirstGoodPoll(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	if got := scrape(t, New("1.2.3", hclog.NewNullLogger()), "/healthz"); got != `{"status":"ok","version":"1.2.3"}`+"\n" {
+		t.Error(got)
+	}
+	a := New("1.2.3", hclog.NewNullLogger())
+	a.Stream(connector.Status{Stream: work, Condition: connector.Holding, Held: 600})
+	if got := scrape(t, a, "/healthz"); !strings.Contains(got, `"streams_holding_deletes":1`) {
 		t.Error(got)
 	}
 }

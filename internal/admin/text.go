@@ -36,6 +36,7 @@ var families = []family{
 	{"calcdc_stream_seconds_since_good_poll", "Seconds since the last good poll; before the first, since the start.", "gauge", pollAge},
 	{"calcdc_stream_rows", "Rows that the stream has.", "gauge", always(func(s seen) float64 { return float64(s.Rows) })},
 	{"calcdc_stream_unread_resources", "Resources whose body could not be had.", "gauge", always(func(s seen) float64 { return float64(s.Unread) })},
+	{"calcdc_stream_held_rows", "Rows that a listing would delete, and that are held back.", "gauge", always(func(s seen) float64 { return float64(s.Held) })},
 	{"calcdc_stream_epoch", "The stream's snapshots so far.", "gauge", always(func(s seen) float64 { return float64(s.Epoch) })},
 	{"calcdc_stream_failures_in_a_row", "Passes failed since the last good one.", "gauge", always(func(s seen) float64 { return float64(s.Failures) })},
 }

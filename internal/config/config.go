@@ -18,6 +18,7 @@ type Config struct {
 	State    State    `yaml:"state" doc:"The local cache of <name>-state. It may be deleted at any time: Kafka holds everything."`
 	Events   Events   `yaml:"events" doc:"The form of the records."`
 	Limits   Limits   `yaml:"limits" doc:"What servers and brokers can make calcdc take, of memory and of time."`
+	Deletes  Deletes  `yaml:"deletes" doc:"Guards against deletes that a calendar server's mistake would cause."`
 	HTTP     HTTP     `yaml:"http" doc:"The admin server: /healthz and /metrics."`
 	Log      Log      `yaml:"log" doc:"Logging, on standard error."`
 	Sources  []Source `yaml:"sources" doc:"Required. The calendar services to follow. Names are unique."`
@@ -103,6 +104,13 @@ type Events struct {
 	Resnapshot string `yaml:"resnapshot" enum:"full,changes" doc:"What a reset publishes: every row again (r), or only what differs (c, u, d). After a loss every row is published in any case."`
 }
 
+// Deletes guards against a listing that lacks what is there.
+type Deletes struct {
+	MaxFraction  float64       `yaml:"max_fraction" doc:"A listing that would delete more than this part of a stream's rows at once is held: nothing is deleted until another full look comes to the same, or somebody decides (calcdc deletes). 1 turns it off."`
+	AboveRows    int64         `yaml:"above_rows" doc:"Streams with so many rows, or fewer, are not guarded."`
+	ConfirmAfter time.Duration `yaml:"confirm_after" doc:"How long after the first look another may confirm it."`
+}
+
 // HTTP is the admin server.
 type HTTP struct {
 	Listen string `yaml:"listen" doc:"Address as host:port, on loopback; empty: no server."`
@@ -166,9 +174,10 @@ func Default() *Config {
 		State:    State{Cache: 32 << 20},
 		Events: Events{Format: "json", Before: "full", Raw: true, MaxRaw: 1 << 20, Tombstones: true,
 			Markers: "headers", Resnapshot: "full"},
-		Limits: Limits{Uncommitted: 64 << 20, Ahead: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},
-		HTTP:   HTTP{Listen: "127.0.0.1:8083"},
-		Log:    Log{Level: "info", Format: "text"},
+		Limits:  Limits{Uncommitted: 64 << 20, Ahead: 64 << 20, Body: 16 << 20, Collections: 10_000, Silence: 2 * time.Minute},
+		Deletes: Deletes{MaxFraction: 0.5, AboveRows: 100, ConfirmAfter: 5 * time.Minute},
+		HTTP:    HTTP{Listen: "127.0.0.1:8083"},
+		Log:     Log{Level: "info", Format: "text"},
 	}
 }
 

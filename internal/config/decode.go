@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -177,6 +178,12 @@ func setScalar(v reflect.Value, text string, tag reflect.StructTag) string {
 			return "is neither true nor false"
 		}
 		v.SetBool(b)
+	case v.CanFloat():
+		var f float64
+		if f, err = strconv.ParseFloat(text, 64); err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return "is not a number"
+		}
+		v.SetFloat(f)
 	case v.CanInt():
 		var i int64
 		if i, err = strconv.ParseInt(text, 10, v.Type().Bits()); err != nil {

@@ -118,6 +118,8 @@ func describe(v reflect.Value, tag reflect.StructTag) schema {
 		s.Additional = schema{Type: []string{"string", "number", "boolean", "null"}}
 	case t.Kind() == reflect.Bool:
 		s.AnyOf, s.Default = scalars(schema{Type: "boolean"}), v.Interface()
+	case v.CanFloat():
+		s.AnyOf, s.Default = scalars(schema{Type: "number"}), v.Interface()
 	case v.CanInt():
 		s.AnyOf, s.Default = scalars(schema{Type: "integer"}), v.Interface()
 	default:

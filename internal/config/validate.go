@@ -41,6 +41,9 @@ const (
 	maxTxnRecords  = 100_000
 	minTxnBytes    = 64 << 10
 	maxTxnBytes    = 256 << 20 // what a transaction's 15 s can carry
+
+	maxAboveRows    = 1_000_000_000
+	maxConfirmAfter = 7 * 24 * time.Hour
 )
 
 var topicPart = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
@@ -92,6 +95,7 @@ func (c *Config) faults() Faults {
 	k.between("state.cache", int64(c.State.Cache), minStateCache, maxStateCache)
 	k.between("events.max_raw", int64(c.Events.MaxRaw), 0, maxMaxRaw)
 	k.limits(c.Limits)
+	k.deletes(c.Deletes)
 	k.listen(c.HTTP.Listen)
 	k.sources(c)
 	return k.faults
@@ -186,6 +190,16 @@ func (k *checker) sasl(s SASL) {
 	}
 	if !s.Password.Set() {
 		k.fail("kafka.sasl.password", "required with a mechanism")
+	}
+}
+
+func (k *checker) deletes(d Deletes) {
+	if d.MaxFraction < 0 || d.MaxFraction > 1 {
+		k.fail("deletes.max_fraction", "is %v; it must be between 0 and 1, which turns the guard off", d.MaxFraction)
+	}
+	k.between("deletes.above_rows", d.AboveRows, 0, maxAboveRows)
+	if d.ConfirmAfter < time.Second || d.ConfirmAfter > maxConfirmAfter {
+		k.fail("deletes.confirm_after", "is %v; it must be between %v and %v", d.ConfirmAfter, time.Second, maxConfirmAfter)
 	}
 }
 

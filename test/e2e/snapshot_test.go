@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/calcdc/calcdc/internal/testenv"
 	"github.com/calcdc/calcdc/test/oracle"
@@ -67,6 +68,7 @@ func TestSnapshotOnDemand(t *testing.T) {
 		k.killAtRecords(t, fmt.Sprintf("round %d", round))
 	}
 	in.start()
+	in.awaitOffset(path, func(s offsetState) bool { return s.Signal.Offset == 4 && s.Phase == "streaming" }) // the last of five
 	in.settle(settleTime)
 	in.quiet()
 	in.stop()
@@ -83,5 +85,73 @@ func TestSnapshotOnDemand(t *testing.T) {
 	}
 	if s := in.state(oracle.Stream{Source: "work", Account: in.dav.User, Kind: "calendars"}); s.Epoch != 1 {
 		t.Errorf("the calendars are in epoch %d", s.Epoch)
+	}
+}
+
+// offsetState is what calcdc offsets get shows of a stream's state.
+type offsetState struct {
+	Phase  string
+	Signal struct{ Offset int64 }
+	Hold   *struct {
+		Rows int64
+		Kept bool
+	}
+}
+
+// awaitOffset waits until a collection's state is as wanted.
+func (in *instance) awaitOffset(path string, wanted func(offsetState) bool) {
+	in.t.Helper()
+	var v struct{ State offsetState }
+	for begin := time.Now(); time.Since(begin) < settleTime; time.Sleep(pollInterval / 2) {
+		in.alive()
+		out, code := in.command(in.t.Context(), "offsets", "get", "--collection", path)
+		v.State = offsetState{}
+		if code == 0 && json.Unmarshal([]byte(out), &v) == nil && wanted(v.State) {
+			return
+		}
+	}
+	in.t.Fatalf("after %v the state is %+v", settleTime, v.State)
+}
+
+// Most of a collection vanishes while nobody looks: nothing is deleted until somebody has said so, also not by the worker that comes after
+// one that was killed.
+func TestHeldDeletes(t *testing.T) {
+	t.Parallel()
+	in := newInstance(t, testenv.NewRadicale(t), testenv.Env(t, testenv.EnvKafka), "deletes: {above_rows: 5, confirm_after: 1h}\n")
+	h, path := filled(t, in, 52)
+	in.start()
+	in.settle(settleTime)
+	in.stop()
+	rows := len(in.stream(path).Rows)
+	for range 18 {
+		if err := h.Delete(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := in.dav.InvalidateTokens(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	in.start()
+	in.awaitOffset(path, func(s offsetState) bool { return s.Hold != nil && s.Phase == "snapshot" })
+	in.kill()
+	in.start()
+	decide := func(what string) {
+		t.Helper()
+		if out, code := in.command(t.Context(), "deletes", what, "--source", "work", "--collection", path); code != 0 {
+			t.Fatalf("calcdc deletes %s ended with %d: %s", what, code, out)
+		}
+	}
+	decide("refuse")
+	in.awaitOffset(path, func(s offsetState) bool { return s.Hold != nil && s.Hold.Kept && s.Phase == "streaming" })
+	in.catchUp(t.Context())
+	if s := in.stream(path); len(s.Rows) != rows || s.Ops["d"] != 0 || s.Markers[len(s.Markers)-1].Type != "snapshot-end" {
+		t.Errorf("%d of %d rows, ops %v, markers %+v", len(s.Rows), rows, s.Ops, s.Markers)
+	}
+	decide("approve")
+	in.settle(settleTime)
+	in.quiet()
+	in.stop()
+	if s := in.stream(path); s.Ops["d"] == 0 || s.Epoch != 2 {
+		t.Errorf("epoch %d, ops %v", s.Epoch, s.Ops)
 	}
 }
