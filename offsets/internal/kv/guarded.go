@@ -1,8 +1,6 @@
 package kv
 
 import (
-	"os"
-
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -18,12 +16,19 @@ func (g guarded) Create(name string, category vfs.DiskWriteCategory) (vfs.File, 
 	f, err := g.FS.Create(name, category)
 	if err != nil {
 		g.hurt(err)
-		if f, err = g.FS.Create(os.DevNull, category); err != nil {
+		if f, err = vfs.NewMem().Create("lost", category); err != nil {
 			return nil, err
 		}
+		f = lostFile{f}
 	}
 	return guardedFile{f, g.hurt}, nil
 }
+
+// lostFile is written to in place of one that could not be made.
+type lostFile struct{ vfs.File }
+
+// Write implements vfs.File: nothing is kept.
+func (lostFile) Write(p []byte) (int, error) { return len(p), nil }
 
 // OpenDir implements vfs.FS.
 func (g guarded) OpenDir(name string) (vfs.File, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,13 +95,18 @@ func TestStore(t *testing.T) {
 // full is a file system that is full after some bytes.
 type full struct {
 	vfs.FS
+	t    testing.TB
+	dir  string // outside of which nothing may be made
 	room *atomic.Int64
 }
 
 var errFull = errors.New("no space left on device")
 
 func (f full) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if f.room.Load() <= 0 && name != os.DevNull {
+	if !strings.HasPrefix(name, f.dir) {
+		f.t.Errorf("%s is made", name)
+	}
+	if f.room.Load() <= 0 {
 		return nil, errFull
 	}
 	file, err := f.FS.Create(name, c)
@@ -125,7 +131,7 @@ func TestFull(t *testing.T) {
 		t.Run(fmt.Sprint(room), func(t *testing.T) {
 			dir, left := t.TempDir(), &atomic.Int64{}
 			left.Store(1 << 40)
-			db, lock := open(t, dir, full{vfs.Default, left})
+			db, lock := open(t, dir, full{vfs.Default, t, dir, left})
 			left.Store(room)
 			var err error
 			for i, deadline := 0, time.Now().Add(time.Minute); err == nil && time.Now().Before(deadline); i++ {
