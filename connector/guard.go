@@ -129,13 +129,11 @@ func (p *pass) doubt(m missing, of int64) verdict {
 	case again:
 		next.SinceMs, next.Signal = hold.SinceMs, hold.Signal
 		p.watch.ids = m.ids
-	case hold != nil && p.watch == nil && p.ruling() == "": // begun before a restart: what is decided about it is meant still
-		next.Signal = hold.Signal
-		fallthrough
+	case hold != nil && p.watch == nil && p.ruling() == "": // begun before a restart: what is decided about it, read or not yet, is meant still
+		next.SinceMs, next.Signal = hold.SinceMs, hold.Signal
+		p.watch = &watch{since: time.Now(), ids: m.ids}
 	default:
-		if next.Signal == nil {
-			next.Signal = p.listen()
-		}
+		next.Signal = p.listen()
 		p.watch = &watch{since: time.Now(), ids: m.ids}
 	}
 	p.keepHold(next)

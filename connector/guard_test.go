@@ -228,6 +228,28 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// What is decided while a worker starts, before it has read so, is about the hold that it takes over.
+func TestDecisionDuringAStart(t *testing.T) {
+	guarded(t, func(t *testing.T, w *world, a *memCollection) {
+		w.lose(a, false, six()...)
+		w.polls(2)
+		w.is(Holding, 6, 10)
+		w.end()
+		w.up.fail(func(kind string, _ int) error {
+			if kind == "list" {
+				time.Sleep(signalsEvery / 2)
+			}
+			return nil
+		})
+		w.start()
+		time.Sleep(signalsEvery / 4)
+		w.decide(ApproveDeletes)
+		time.Sleep(5 * signalsEvery)
+		w.is(Following, 0, 4)
+		w.check("/a/")
+	})
+}
+
 // Who has approved of six has not approved of ten.
 func TestApprovalIsOfWhatWasSeen(t *testing.T) {
 	for _, down := range []bool{false, true} {
