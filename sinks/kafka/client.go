@@ -128,8 +128,8 @@ func (c *Client) know(topics ...string) {
 
 var errClosed = errors.New("the kafka client is closed")
 
-// roundTrip sends one request within timeout.
-func (c *Client) roundTrip(ctx context.Context, timeout time.Duration, req kafkago.Request) (kafkago.Response, error) {
+// roundTrip sends one request within timeout to the cluster that addr belongs to.
+func (c *Client) roundTrip(ctx context.Context, addr net.Addr, timeout time.Duration, req kafkago.Request) (kafkago.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
@@ -144,11 +144,11 @@ func (c *Client) roundTrip(ctx context.Context, timeout time.Duration, req kafka
 	c.mu.Lock()
 	t := c.transport
 	c.mu.Unlock()
-	return c.send(ctx, t, req)
+	return c.send(ctx, t, addr, req)
 }
 
-func (c *Client) send(ctx context.Context, t *kafkago.Transport, req kafkago.Request) (kafkago.Response, error) {
-	res, err := t.RoundTrip(ctx, c.addr, req)
+func (c *Client) send(ctx context.Context, t *kafkago.Transport, addr net.Addr, req kafkago.Request) (kafkago.Response, error) {
+	res, err := t.RoundTrip(ctx, addr, req)
 	c.sweep(t)
 	if errors.Is(err, os.ErrDeadlineExceeded) { // the connection's deadline is ctx's, and may strike a moment before ctx ends
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
@@ -168,7 +168,7 @@ func (c *Client) sweep(t *kafkago.Transport) {
 // ask sends one request and returns its answer as R.
 func ask[R kafkago.Response](ctx context.Context, c *Client, timeout time.Duration, req kafkago.Request) (R, error) {
 	var none R
-	m, err := c.roundTrip(ctx, timeout, req)
+	m, err := c.roundTrip(ctx, c.addr, timeout, req)
 	if err != nil {
 		return none, err
 	}

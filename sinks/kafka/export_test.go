@@ -12,7 +12,7 @@ import (
 func LateRequest(ctx context.Context, c *Client, newTopic string) error {
 	t := c.transport
 	c.know(newTopic)
-	_, err := c.send(ctx, t, &metadata.Request{TopicNames: []string{}})
+	_, err := c.send(ctx, t, c.addr, &metadata.Request{TopicNames: []string{}})
 	return err
 }
 

@@ -3,10 +3,12 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
@@ -17,25 +19,26 @@ func (c *Client) describe(ctx context.Context, topics ...string) (*metadata.Resp
 	}})
 }
 
-// Ping reaches the cluster and asks a broker for its metadata, as often as there are brokers to begin with: one of them may
-// be away. Its error names the real cause (a wrong password, an unknown CA, TLS on one side only) and what to do: any other request would
-// say "broker not available".
+// Ping reaches the cluster and asks a broker for its metadata: one after the other of those to begin with, since some may be away. Its
+// error names the real cause (a wrong password, an unknown CA, TLS on one side only) and what to do: any other request would say "broker
+// not available".
 func (c *Client) Ping(ctx context.Context) error {
+	defer c.reconnect() // the transport keeps a first failure, and a pool for each address
 	var err error
-	for range c.cfg.Brokers {
-		if err = c.ping(ctx); err == nil || refused(err) || ctx.Err() != nil {
+	for _, broker := range c.cfg.Brokers {
+		if err = c.ping(ctx, kafkago.TCP(broker)); err == nil || refused(err) || ctx.Err() != nil {
 			break
 		}
 	}
 	return err
 }
 
-func (c *Client) ping(ctx context.Context) error {
-	if _, err := ask[*metadata.Response](ctx, c, requestTimeout, &metadata.Request{TopicNames: []string{}}); err != nil {
-		c.reconnect() // the transport keeps a first failure
+func (c *Client) ping(ctx context.Context, broker net.Addr) error {
+	req := &metadata.Request{TopicNames: []string{}, IncludeTopicAuthorizedOperations: true}
+	if _, err := c.roundTrip(ctx, broker, requestTimeout, req); err != nil { // answered with what kept the transport from connecting
 		return fmt.Errorf("connecting to kafka at %s: %w", c.addr, explain(err))
 	}
-	if _, err := c.describe(ctx); err != nil {
+	if _, err := c.roundTrip(ctx, broker, requestTimeout, &direct{clientID: c.cfg.ClientID, req: req}); err != nil {
 		return fmt.Errorf("asking kafka at %s for its metadata: %w", c.addr, explain(err))
 	}
 	return nil
