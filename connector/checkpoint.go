@@ -167,7 +167,7 @@ type Ledger interface {
 	Open(s Stream) *Checkpoint
 
 	// Overtaken tells whether somebody else has committed to the partition since Load: an offset tool, or another
-	// process. An owner that has nothing to commit would not notice otherwise. False is no proof (Invariant 4).
+	// process. An owner that has nothing to commit would not notice otherwise. False is no proof (Invariant 4). ErrDoubt: Load again.
 	Overtaken(ctx context.Context) (bool, error)
 
 	// Mend puts together again what is known of a stream of which something is lost, as far as the data topic still holds it, and

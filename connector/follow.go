@@ -190,6 +190,9 @@ func (f *follower) look(ctx context.Context) error {
 	f.mu.Unlock()
 	before := f.commits()
 	if err := f.pass(ctx); err != nil {
+		f.mu.Lock()
+		f.looked = false // what the pass has begun goes on, though the home may say nothing new
+		f.mu.Unlock()
 		return err
 	}
 	f.note(hint, f.commits() != before && f.token() != hint.Value)

@@ -433,3 +433,29 @@ func signalHistory(t *testing.T, w *world, a *memCollection, rnd *rand.Rand) {
 	}
 	want(t, w.resets("/b/"))
 }
+
+// A reset that has begun goes on after its pass has failed, though the home says nothing new.
+func TestResetThatFailsGoesOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, _, _ *memCollection) {
+		w.up.mu.Lock()
+		w.up.pageSize = 1
+		w.up.mu.Unlock()
+		pages := 0
+		w.up.fail(func(kind string, _ int) error {
+			if kind != "page" {
+				return nil
+			}
+			if pages++; pages == 2 {
+				return errLost
+			}
+			return nil
+		})
+		w.asked.snapshot("cal.work.events", `,"account":"alice","collection":"/a/"`)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got, want := w.resets("/a/"), []string{"reset 2 requested", "end 2 requested"}; pages < 3 || !slices.Equal(got, want) {
+			t.Errorf("after %d pages: %v, not %v", pages, got, want)
+		}
+		w.check("/a/")
+	})
+}

@@ -142,7 +142,9 @@ func (o *owner) term(ctx context.Context) error {
 func (o *owner) watch(ctx context.Context) {
 	for sleep(ctx, watchEvery) {
 		overtaken, err := o.ledger.Overtaken(ctx)
-		if err != nil {
+		if errors.Is(err, ErrDoubt) { // there is nobody whose next commit would find out
+			o.lost(err)
+		} else if err != nil {
 			o.c.log.Debug("looking whether the partition is still ours", "partition", o.partition, "error", err)
 		}
 		if overtaken {

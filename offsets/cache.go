@@ -165,6 +165,9 @@ func (c *Cache) Close() error {
 	var err error
 	if c.db != nil {
 		err = errors.Join(c.db.Flush(), c.db.Close())
+		if c.db.Damage() != nil {
+			err = errors.Join(err, c.clear()) // the next start must not take it for whole
+		}
 		c.db = nil
 	}
 	if c.lock != nil {

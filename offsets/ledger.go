@@ -226,7 +226,9 @@ func (l *Ledger) Overtaken(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	defer l.commits.Release(allCommits)
-	if l.inDoubt() != nil {
+	if err := l.inDoubt(); err != nil && l.offsets.next > 0 { // it was loaded once
+		return false, fmt.Errorf("%w: %w", connector.ErrDoubt, err)
+	} else if err != nil {
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)

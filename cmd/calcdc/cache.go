@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,10 +22,15 @@ func openCache(c *config.Config, log hclog.Logger) *offsets.Cache {
 	if dir == "" {
 		dir = cacheDir()
 	}
+	if dir == "" {
+		log.Warn("there is no place for a local cache of the state: it is kept in memory, and read from Kafka at each start; set state.dir")
+		return nil
+	}
 	return offsets.OpenCache(offsets.CacheConfig{Dir: dir, Name: c.Name, Memory: int64(c.State.Cache)}, log.Named("cache"))
 }
 
-// cacheDir is where caches are kept when nothing else is said: as systemd says, where the user's are, or among the temporary files.
+// cacheDir is where caches are kept when nothing else is said: as systemd says, or where the user's are; "" where there is neither. Among
+// the temporary files others could make it before us.
 func cacheDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("CACHE_DIRECTORY"), ":"); dir != "" {
 		return dir
@@ -34,7 +38,7 @@ func cacheDir() string {
 	if dir, err := os.UserCacheDir(); err == nil {
 		return filepath.Join(dir, "calcdc")
 	}
-	return filepath.Join(os.TempDir(), "calcdc-"+strconv.Itoa(os.Getuid())) // which others may write to, too
+	return ""
 }
 
 func closeCache(cache *offsets.Cache, log hclog.Logger) {

@@ -89,7 +89,7 @@ type Limits struct {
 
 // State is the local cache of <name>-state.
 type State struct {
-	Dir   string `yaml:"dir" doc:"Where it is kept, about 1 KB a row; none: in memory, and read from Kafka at each start. Empty: $CACHE_DIRECTORY (systemd's CacheDirectory=), else calcdc in the user's cache directory, else in the one for temporary files. Relative paths start at the configuration file's folder."`
+	Dir   string `yaml:"dir" doc:"Where it is kept, about 1 KB a row; none: in memory, and read from Kafka at each start. Empty: $CACHE_DIRECTORY (systemd's CacheDirectory=), else calcdc in the user's cache directory; where there is neither, none. Relative paths start at the configuration file's folder."`
 	Cache Size   `yaml:"cache" doc:"How much of what is read from it is kept in memory."`
 }
 

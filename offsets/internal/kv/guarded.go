@@ -5,10 +5,12 @@ import (
 )
 
 // guarded is a file system of which Pebble never learns that a write has failed: it would try again for ever, with writers waiting,
-// or end the process. The failure is told to hurt, which has the store thrown away.
+// or end the process. The failure is told to hurt, which has the store thrown away; after it nothing is written, so that what is on the
+// disk is never made to look whole again.
 type guarded struct {
 	vfs.FS
 	hurt func(error)
+	lost func() bool // there has been a failure
 }
 
 // Create implements vfs.FS.
@@ -21,7 +23,7 @@ func (g guarded) Create(name string, category vfs.DiskWriteCategory) (vfs.File, 
 		}
 		f = lostFile{f}
 	}
-	return guardedFile{f, g.hurt}, nil
+	return guardedFile{f, g.hurt, g.lost}, nil
 }
 
 // lostFile is written to in place of one that could not be made.
@@ -36,17 +38,21 @@ func (g guarded) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guardedFile{f, g.hurt}, nil
+	return guardedFile{f, g.hurt, g.lost}, nil
 }
 
 // guardedFile is a file being written, or a directory.
 type guardedFile struct {
 	vfs.File
 	hurt func(error)
+	lost func() bool
 }
 
 // Write implements vfs.File.
 func (f guardedFile) Write(p []byte) (int, error) {
+	if f.lost() {
+		return len(p), nil
+	}
 	if _, err := f.File.Write(p); err != nil {
 		f.hurt(err)
 	}

@@ -57,7 +57,7 @@ func Open(dir string, lock *Lock, o Options, log hclog.Logger) (*DB, error) {
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
 	options := &pebble.Options{
-		Cache: cache, FS: guarded{fs, d.hurt}, Lock: lock.lock, Logger: logger{log, d.hurt},
+		Cache: cache, FS: guarded{fs, d.hurt, func() bool { return d.damage.Load() != nil }}, Lock: lock.lock, Logger: logger{log, d.hurt},
 		EventListener:      &pebble.EventListener{BackgroundError: d.hurt, DataCorruption: func(i pebble.DataCorruptionInfo) { d.hurt(i.Details) }},
 		DisableWAL:         true,
 		FormatMajorVersion: pebble.FormatColumnarBlocks,
