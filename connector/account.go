@@ -276,6 +276,9 @@ func sleep(ctx context.Context, d time.Duration) bool { return sleepUntil(ctx, d
 
 // sleepUntil waits for d, or until early receives; it is false when ctx has ended.
 func sleepUntil(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -118,7 +118,11 @@ func (f *follower) run(ctx context.Context) {
 func (f *follower) wait(ctx context.Context, at time.Time) bool {
 	var due <-chan time.Time
 	if !at.IsZero() {
-		timer := time.NewTimer(max(0, time.Until(at)))
+		rest := time.Until(at)
+		if rest <= 0 {
+			return ctx.Err() == nil
+		}
+		timer := time.NewTimer(rest)
 		defer timer.Stop()
 		due = timer.C
 	}

@@ -37,7 +37,7 @@ func (h *household) rest(ctx context.Context, d time.Duration, failing bool) boo
 	for {
 		fresh := h.hand(ctx)
 		h.calendars.listen()
-		if h.calendars.asked() && !failing {
+		if d <= 0 || h.calendars.asked() && !failing {
 			return ctx.Err() == nil
 		}
 		select {

@@ -43,7 +43,7 @@ func (c checked) Run() int {
 func TestStories(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
-		Deadline:      time.Now().Add(2 * time.Minute), // scripts that hang are killed, and show what they did
+		Deadline:      time.Now().Add(6 * time.Minute), // scripts that hang are killed, and show what they did
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:         setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"dav": dav, "google": googleCmd, "until": until, "exitcode": exitCode,
