@@ -11,22 +11,27 @@ import (
 type cached struct {
 	attached  bool
 	retention time.Duration // how long the topics keep deletes
-	proven    time.Time     // until when they held nothing that is not folded
+	proven    time.Time     // until when they held nothing that is not folded; while the first fold is incomplete: when it began
 	failures  int           // reads in a row that failed where the cache went on
+	untold    int           // times in a row that nobody told which topics there are
 }
 
 // distrustAfter is how many reads have to fail in a row until the cache is taken for their reason: the topic may no longer hold
-// where it goes on.
+// where it goes on. As often is asked which topics there are, before it is done without.
 const distrustAfter = 3
 
-// attach takes up what the cache holds of the partition: at first, and after the store has failed.
+// trustedFor is how long a fold is gone on with without asking how long the topics keep deletes.
+const trustedFor = time.Minute
+
+// attach takes up what is held of the partition: what the cache holds at first, and after the store has failed; what was folded
+// before, where that is young enough.
 func (l *Ledger) attach(ctx context.Context) error {
 	if l.attached && (l.fold.shelf == nil || l.fold.shelf.failed() == nil) {
-		return nil
+		return l.trust(ctx)
 	}
 	s := l.cfg.Cache.claim(l.cfg.Partition)
 	if s == nil {
-		l.hold(newFold(l.cfg.Name, true), [2]position{})
+		l.hold(newFold(l.cfg.Name, true), [2]position{}, time.Now())
 		return nil
 	}
 	id, err := l.identify(ctx)
@@ -37,7 +42,7 @@ func (l *Ledger) attach(ctx context.Context) error {
 	var why stale
 	switch {
 	case err == nil:
-		l.hold(f, [2]position{places[0].position(id.Offsets != ""), places[1].position(id.State != "")})
+		l.hold(f, [2]position{places[0].position(id.Offsets != ""), places[1].position(id.State != "")}, provenAt(places))
 		return nil
 	case errors.As(err, &why):
 		return l.anew(ctx, why)
@@ -45,23 +50,74 @@ func (l *Ledger) attach(ctx context.Context) error {
 	return &damageError{err}
 }
 
-// without begins in memory: nothing tells which topics the cache would be of.
+// trust begins anew where what was folded is too old to be gone on with: of what others have deleted since, the topics may no longer tell.
+// A process that was stopped, or whose machine slept, has not noticed the time that has passed.
+func (l *Ledger) trust(ctx context.Context) error {
+	age := ageOf(l.proven, time.Now())
+	if l.offsets.next+l.state.next == 0 || age >= 0 && age < trustedFor {
+		return nil
+	}
+	if l.cfg.Identify == nil {
+		return l.anew(ctx, tooOld(age, 0))
+	}
+	id, err := l.identify(ctx)
+	switch why := tooOld(age, id.Retention); {
+	case err != nil && l.askAgain(ctx):
+		return err
+	case err != nil:
+		return l.anew(ctx, stale(fmt.Sprintf("it is %v old: %v", age.Round(time.Second), err)))
+	case why != "":
+		return l.anew(ctx, why)
+	}
+	return nil
+}
+
+// maxBack is by how much a clock may have been set back.
+const maxBack = 5 * time.Minute
+
+// tooOld says why what is of such an age cannot be gone on with, "" where it can. A negative age tells nothing.
+func tooOld(age, retention time.Duration) stale {
+	switch {
+	case age > retention/2:
+		return stale(fmt.Sprintf("it is %v old: the topics keep deletes for %v only", age.Round(time.Second), retention))
+	case age < -maxBack:
+		return stale(fmt.Sprintf("it is of a time %v ahead: the clock was set back", (-age).Round(time.Second)))
+	}
+	return ""
+}
+
+// ageOf is how much time has passed since, by whichever clock says more: the monotonic one stands still while a machine sleeps.
+func ageOf(since, now time.Time) time.Duration {
+	steady, wall := now.Sub(since), now.Round(0).Sub(since.Round(0))
+	if wall < -maxBack {
+		return wall
+	}
+	return max(steady, wall)
+}
+
+// without begins in memory where nothing tells, again and again, which topics the cache would be of.
 func (l *Ledger) without(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if l.askAgain(ctx) {
+		return err
 	}
 	l.log.Warn("the local cache of the state is not used: the state is kept in memory", "error", err)
-	l.hold(newFold(l.cfg.Name, true), [2]position{})
+	l.hold(newFold(l.cfg.Name, true), [2]position{}, time.Now())
 	return nil
 }
 
 func (l *Ledger) identify(ctx context.Context) (Identity, error) {
 	id, err := l.cfg.Identify(ctx)
 	if err != nil {
-		return id, fmt.Errorf("asking which topics the local cache is of: %w", err)
+		l.untold++
+		return Identity{}, fmt.Errorf("asking which topics %s and %s are: %w", Topic(l.cfg.Name), StateTopic(l.cfg.Name), err)
 	}
-	l.retention = id.Retention
+	l.retention, l.untold = id.Retention, 0
 	return id, nil
+}
+
+// askAgain tells whether the next Load shall ask once more which topics there are.
+func (l *Ledger) askAgain(ctx context.Context) bool {
+	return l.untold < distrustAfter || ctx.Err() != nil
 }
 
 // anew begins with nothing, in the cache too. An empty reason is none worth telling.
@@ -80,15 +136,15 @@ func (l *Ledger) anew(ctx context.Context, why stale) error {
 			return &damageError{err}
 		}
 	}
-	l.hold(f, [2]position{})
+	l.hold(f, [2]position{}, time.Now())
 	return nil
 }
 
 // hold goes on with a fold that has come so far.
-func (l *Ledger) hold(f *fold, at [2]position) {
+func (l *Ledger) hold(f *fold, at [2]position, proven time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fold, l.offsets, l.state, l.attached = f, at[0], at[1], true
+	l.fold, l.offsets, l.state, l.proven, l.attached = f, at[0], at[1], proven, true
 }
 
 // goOn reads on from where the fold stopped. What fails again and again is not gone on with.
@@ -153,9 +209,6 @@ func (l *Ledger) advance(f *flight, last [2]print) (places [2]*place) {
 	}
 	l.offsets.pass(last[0])
 	l.state.pass(last[1])
-	if l.fold.shelf == nil {
-		return places
-	}
 	delete(l.flights, f)
 	low := [2]int64{l.offsets.next, l.state.next}
 	at := f.began

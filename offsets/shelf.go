@@ -97,6 +97,9 @@ type place struct {
 	Last print `json:"last"`
 }
 
+// provenAt is until when nothing else was in the topics.
+func provenAt(places [2]place) time.Time { return time.UnixMilli(max(places[0].Ms, places[1].Ms)) }
+
 // head is what a shelf keeps of a stream besides its resources and rows.
 type head struct {
 	Number    uint32          `json:"number"`
@@ -236,7 +239,6 @@ func (s *shelf) open(name string, want about, retention time.Duration, now time.
 	case is != want:
 		return nil, places, stale("it is of other topics with these names")
 	}
-	ms := int64(0)
 	for i := range places {
 		there, err := s.readJSON(append(s.key(positionEntry, 1), byte(i)), &places[i])
 		if err != nil {
@@ -245,10 +247,9 @@ func (s *shelf) open(name string, want about, retention time.Duration, now time.
 		if !there || places[i].Next < 0 || places[i].Last.Offset >= places[i].Next && places[i].Last != (print{}) {
 			return nil, places, stale("it does not say how far it goes")
 		}
-		ms = max(ms, places[i].Ms)
 	}
-	if age := now.Sub(time.UnixMilli(ms)); age > retention/2 {
-		return nil, places, stale(fmt.Sprintf("it is %v old: the topics keep deletes for %v only", age.Round(time.Second), retention))
+	if why := tooOld(now.Sub(provenAt(places)), retention); why != "" {
+		return nil, places, why
 	}
 	f, err := s.read(name)
 	return f, places, err
