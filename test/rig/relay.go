@@ -3,6 +3,7 @@ package rig
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -39,6 +40,7 @@ type Relay struct {
 	ln    net.Listener
 	judge func(Request) Fate // nil: all pass
 	wg    sync.WaitGroup
+	ours  atomic.Int64
 
 	mu      sync.Mutex
 	target  string
@@ -62,6 +64,9 @@ func NewRelay(t testing.TB, judge func(Request) Fate) *Relay {
 
 // Addr is where clients find the relay.
 func (r *Relay) Addr() string { return r.ln.Addr().String() }
+
+// Answered is how many bytes the broker has answered to calcdc.
+func (r *Relay) Answered() int64 { return r.ours.Load() }
 
 // To sets the broker's address.
 func (r *Relay) To(target string) {
@@ -167,6 +172,7 @@ type pair struct {
 	*Relay
 	client, broker net.Conn
 	last           chan Fate // that of the request whose answer is lost
+	ours           atomic.Bool
 }
 
 func (p *pair) end() {
@@ -188,8 +194,10 @@ func (p *pair) requests() {
 		}
 		p.pass(func(l Line) bool { return l.HoldRequests })
 		var fate Fate
+		q := parse(frame)
+		p.ours.Store(q.Ours)
 		if p.judge != nil {
-			fate = p.judge(parse(frame))
+			fate = p.judge(q)
 		}
 		switch fate.At {
 		case Never:
@@ -226,6 +234,9 @@ func (p *pair) answers() {
 		default:
 		}
 		p.pass(func(l Line) bool { return l.HoldAnswers })
+		if p.ours.Load() {
+			p.Relay.ours.Add(int64(len(frame)))
+		}
 		if _, err := p.client.Write(frame); err != nil {
 			return
 		}
