@@ -31,6 +31,7 @@ func newVerify() *cobra.Command {
 			"What differs is asked for again, and the topics are read on: a row is called a difference once it has been as it is at\n" +
 			"its source for as long as a running calcdc may take to see it (poll_interval and a little more; --wait says otherwise).\n" +
 			"Rows that changed meanwhile, rows in the form of an earlier release, and what could not be read are counted apart.\n\n" +
+			"Rows that the topics still have because their deletes are held or refused (calcdc deletes) are differences too, named held.\n\n" +
 			"Streams that cannot be compared are named with the reason: in a snapshot, not begun, lost or refused, gone with rows still to be\n" +
 			"deleted, a source that cannot be asked, or not followed. The exit code is 0 where topics and sources are the same, 1 where a row\n" +
 			"differs or a stream that is followed could not be compared.",

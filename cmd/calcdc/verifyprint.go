@@ -51,6 +51,8 @@ func differenceDetails(d verify.Difference) []string {
 		return []string{"the source has it, the topic does not"}
 	case verify.Extra:
 		return []string{"the topic has it, the source does not"}
+	case verify.Held:
+		return []string{d.Detail}
 	}
 	if d.Detail != "" || len(d.Fields) == 0 {
 		return []string{clean(d.Detail)}
@@ -102,6 +104,7 @@ func printSummary(w io.Writer, r *verify.Report) error {
 		n    int64
 		text string
 	}{
+		{r.Held, "of these are held: their deletes wait for a second look or a decision, or were refused (calcdc deletes list)"},
 		{r.Changed, "changed while they were looked at, and are the same now"},
 		{r.Moving, "changed at each look: nothing can be said of them"},
 		{r.Older, "have the form of an earlier release, of the same bytes at the source: they take the new form at their next change"},

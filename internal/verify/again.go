@@ -14,6 +14,8 @@ const (
 	looks = 4
 	// soon is after how long the first of them comes: most of what differs is on its way to the topic.
 	soon = 2 * time.Second
+	// polls is how many a running calcdc needs to see that a collection is gone.
+	polls = 2
 )
 
 // lookAgain asks the sources again for what differs and reads the topics on, until all that differs has either come to be alike or been as
@@ -39,6 +41,9 @@ func (r *run) lookAgain(ctx context.Context) error {
 	}
 	for _, b := range r.batches {
 		for _, l := range b.listings {
+			if l.leaving != nil && len(l.doubts) > 0 {
+				r.stays(l)
+			}
 			r.report.Moving += int64(len(l.doubts))
 		}
 	}
@@ -103,16 +108,17 @@ func (b *batch) follow(rec Record) {
 func (r *run) judge(b *batch, s Stream, l *listing) {
 	switch {
 	case l.failed != nil:
-		r.setApart(failed(s, l.failed, len(l.doubts)))
+		r.setApart(*failed(s, l.failed, len(l.doubts)))
+	case l.leaving != nil:
+		r.weighLeaving(l)
+		return
 	case l.progress.Snapshot:
 		r.setApart(Apart{s, InSnapshot, saysInSnapshot, len(l.doubts)})
 	default:
 		r.weigh(b, s, l)
 		return
 	}
-	for id := range l.doubts {
-		l.drop(id)
-	}
+	l.dropAll()
 }
 
 func (r *run) weigh(b *batch, s Stream, l *listing) {
@@ -120,11 +126,15 @@ func (r *run) weigh(b *batch, s Stream, l *listing) {
 	clear(l.unread)
 	patience := r.cfg.patience(l.home.source)
 	for id, d := range l.doubts {
+		wait := patience
+		if s.Kind == connector.Calendars && d.source == none {
+			wait *= polls
+		}
 		switch {
 		case d.settled():
 			r.report.Changed++
 			l.drop(id)
-		case time.Since(d.since) >= patience:
+		case time.Since(d.since) >= wait:
 			if b.verdicts[s] == nil {
 				b.verdicts[s] = map[connector.Hash]*doubt{}
 			}
@@ -132,6 +142,29 @@ func (r *run) weigh(b *batch, s Stream, l *listing) {
 			delete(l.doubts, id)
 		}
 	}
+}
+
+// weighLeaving waits for the deletes of a stream that its source does not have any more.
+func (r *run) weighLeaving(l *listing) {
+	overdue := false
+	for id, d := range l.doubts {
+		overdue = overdue || time.Since(d.since) >= polls*r.cfg.patience(l.home.source)
+		if d.topic == none {
+			r.report.Changed++
+			l.drop(id)
+		}
+	}
+	if overdue && len(l.doubts) > 0 {
+		r.stays(l)
+	}
+}
+
+// stays reports a stream that its source does not have any more, and whose rows the topic still has.
+func (r *run) stays(l *listing) {
+	r.report.Streams--
+	l.leaving.Rows = len(l.doubts)
+	r.setApart(*l.leaving)
+	l.dropAll()
 }
 
 // sleep waits for d; it is false when ctx has ended.

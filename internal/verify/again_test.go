@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // What differs is looked at again, at the source and in the topic, before it is called a difference.
@@ -144,6 +146,89 @@ func TestResetWhileLooking(t *testing.T) {
 			}
 		}
 		if r := w.run(t); r.Total != 0 || len(r.NotCompared) != 1 || r.NotCompared[0].Why != InSnapshot {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// A collection that has just gone, and whose deletes come as they should, is no difference; one that stays is.
+func TestGoneWhileLooking(t *testing.T) {
+	for name, c := range map[string]struct {
+		before bool                  // the run begins
+		at     func(w *world, n int) // the nth poll of the calendars: the home, the listing, the looks
+		why    string
+		polls  int // of the calendars
+	}{
+		"and its rows deleted": {true, func(w *world, n int) {
+			switch n {
+			case 4:
+				w.append(events, 0, "x", nil)
+				w.append(events, 0, "y", nil)
+			case 5:
+				w.append(calendars, 0, "/a/", nil)
+			}
+		}, "", 5},
+		"while its account was looked at": {false, func(w *world, n int) {
+			switch n {
+			case 2:
+				w.goes()
+			case 4:
+				w.append(events, 0, "x", nil)
+				w.append(events, 0, "y", nil)
+				w.append(calendars, 0, "/a/", nil)
+			}
+		}, "", 4},
+		"and some of its rows left": {true, func(w *world, n int) {
+			if n == 4 {
+				w.append(events, 0, "x", nil)
+			}
+		}, Leaving, 5},
+		"and nobody deletes": {true, func(*world, int) {}, Leaving, 5},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			if c.before {
+				w.goes()
+			}
+			w.polled = func(s Stream, n int) {
+				if s == calendars {
+					c.at(w, n)
+				}
+			}
+			r := w.run(t)
+			if r.OK() != (c.why == "") || r.Total > 0 || r.Moving > 0 || w.polls[calendars] != c.polls {
+				t.Errorf("%s: %+v after %d polls", name, r, w.polls[calendars])
+			}
+			for _, a := range r.NotCompared {
+				if a.Why != c.why {
+					t.Errorf("%s: %+v, want %s", name, a, c.why)
+				}
+			}
+			if c.why == "" && r.Streams != 2 || c.why != "" && r.Streams != 1 {
+				t.Errorf("%s: %d streams", name, r.Streams)
+			}
+		})
+	}
+}
+
+// goes takes the collection away.
+func (w *world) goes() {
+	w.unlist(calendars, "/a/")
+	w.looks["/a/"] = connector.Gone
+	w.fails[events] = connector.ErrGone
+}
+
+// A collection that goes while its rows are looked at again is told of as gone.
+func TestGoneAtTheSecondLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.list(events, "/a/x", event("x", "new"))
+		w.polled = func(s Stream, n int) {
+			if s == events && n == 2 {
+				w.goes()
+			}
+		}
+		if r := w.run(t); r.Total > 0 || r.Moving > 0 || len(r.NotCompared) != 1 || r.NotCompared[0].Why != Leaving || r.NotCompared[0].Rows != 1 || r.Streams != 1 {
 			t.Errorf("%+v", r)
 		}
 	})

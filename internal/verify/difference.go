@@ -14,6 +14,7 @@ import (
 const (
 	Missing    = "missing"    // the source has the row, the topic does not
 	Extra      = "extra"      // the topic has a row that the source does not have
+	Held       = "held"       // so it has, and the row's delete is held, or refused
 	Differs    = "differs"    // both have it, and Fields differ
 	Astray     = "astray"     // the row stands in another partition than its stream's
 	Unreadable = "unreadable" // a record that is none of calcdc's

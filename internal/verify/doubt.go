@@ -19,6 +19,7 @@ type doubt struct {
 	source   connector.Hash
 	earlier  connector.Hash // what the source had at the look before, where that was another
 	moved    bool           // it was
+	held     bool           // the source does not have the row, and its delete is held
 	since    time.Time      // source has been so: the beginning of the look that showed it first
 	body     []byte         // of the source's row; nil where there is none, or no room
 }

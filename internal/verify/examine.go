@@ -61,11 +61,11 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 		return nil
 	}
 	h, apart := r.standing(ctx, s, shelf, b.end)
-	if apart != nil {
-		r.setApart(*apart)
+	switch {
+	case apart != nil:
+		r.aside(b, h, s, shelf, apart)
 		return nil
-	}
-	if h == nil {
+	case h == nil:
 		return nil
 	}
 	l, err := r.compare(ctx, h, s, shelf)
@@ -73,7 +73,7 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r.setApart(failed(s, err, len(shelf.rows)))
+		r.aside(b, h, s, shelf, failed(s, err, len(shelf.rows)))
 		return nil
 	}
 	r.mu.Lock()
@@ -92,15 +92,35 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 	return nil
 }
 
+// aside tells of a stream that is not compared. One that has gone from h is looked at again: its deletes may be on their way.
+func (r *run) aside(b *batch, h *home, s Stream, shelf *shelf, apart *Apart) {
+	if apart.Why != Leaving || h == nil {
+		r.setApart(*apart)
+		return
+	}
+	l := r.listing(h, s, shelf)
+	l.leaving = apart
+	if l.extras() != nil { // too many
+		l.dropAll()
+		r.setApart(*apart)
+		return
+	}
+	l.shelf = nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Streams++
+	b.listings[s] = l
+}
+
 // failed says why a stream that was to be listed could not be.
-func failed(s Stream, err error, rows int) Apart {
+func failed(s Stream, err error, rows int) *Apart {
 	switch {
 	case errors.Is(err, connector.ErrGone):
-		return Apart{s, Leaving, saysGone, rows}
+		return &Apart{s, Leaving, saysGone, rows}
 	case errors.Is(err, errTooMany):
-		return Apart{s, Unlike, err.Error(), rows}
+		return &Apart{s, Unlike, err.Error(), rows}
 	}
-	return Apart{s, Failing, err.Error(), rows}
+	return &Apart{s, Failing, err.Error(), rows}
 }
 
 // strays tells whether the stream's rows belong in another partition; then each of them is a difference.

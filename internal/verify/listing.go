@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"time"
@@ -18,6 +19,7 @@ type listing struct {
 	shelf    *shelf // nil once the listing has been compared
 	began    time.Time
 	progress Progress // of the topic
+	leaving  *Apart   // the source does not have the stream any more: what there is to say should its rows stay
 
 	doubts    map[connector.Hash]*doubt // by hash of the row's id
 	resources map[connector.Hash]uint32 // that were shown: hashes of id and ETag
@@ -30,14 +32,16 @@ type listing struct {
 	apart     int64 // rows of collections that are listed and not followed
 }
 
+func (r *run) listing(h *home, s Stream, shelf *shelf) *listing {
+	return &listing{r: r, stream: s, home: h, shelf: shelf, progress: shelf.Progress, began: time.Now(), doubts: map[connector.Hash]*doubt{},
+		resources: map[connector.Hash]uint32{}, unread: map[string]bool{}}
+}
+
 // compare lists the stream at its source, once and in full.
 func (r *run) compare(ctx context.Context, h *home, s Stream, shelf *shelf) (*listing, error) {
-	l := &listing{r: r, stream: s, home: h, shelf: shelf, progress: shelf.Progress, began: time.Now(), doubts: map[connector.Hash]*doubt{},
-		resources: map[connector.Hash]uint32{}, unread: map[string]bool{}}
+	l := r.listing(h, s, shelf)
 	if err := l.all(ctx); err != nil {
-		for id := range l.doubts {
-			l.drop(id)
-		}
+		l.dropAll()
 		return nil, err
 	}
 	l.shelf = nil
@@ -199,10 +203,10 @@ func (l *listing) skipUnread(ctx context.Context) error {
 	return nil
 }
 
-// extras doubts the rows that the topic alone has.
+// extras doubts the rows that the topic alone has: where the stream has gone, all.
 func (l *listing) extras() error {
 	for id, m := range l.shelf.rows {
-		if m.seen {
+		if m.seen && l.leaving == nil {
 			continue
 		}
 		l.doubts[id] = &doubt{topic: m.hash, since: l.began}
@@ -215,6 +219,9 @@ func (l *listing) extras() error {
 
 // again asks the source for the rows in doubt, and for what it did not show before.
 func (l *listing) again(ctx context.Context) error {
+	if l.leaving != nil {
+		return nil
+	}
 	began, wanted, unread := time.Now(), map[string]bool{}, map[string]bool{}
 	for _, d := range l.doubts {
 		wanted[d.resource] = true
@@ -239,6 +246,13 @@ func (l *listing) again(ctx context.Context) error {
 		}
 		return nil
 	})
+	if errors.Is(err, connector.ErrGone) {
+		l.leaving = &Apart{l.stream, Leaving, saysGone, 0}
+		for _, d := range l.doubts {
+			d.show(shown{}, began, &l.r.room)
+		}
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -260,6 +274,12 @@ func (l *listing) follow(e entry) {
 	} else if d := l.doubts[hashOfID(e.id)]; d != nil {
 		m, _ := markOf(e)
 		d.topic = m.hash
+	}
+}
+
+func (l *listing) dropAll() {
+	for id := range l.doubts {
+		l.drop(id)
 	}
 }
 

@@ -6,6 +6,7 @@ type Report struct {
 	Rows        int64        `json:"rows"`              // that are the same in topic and source
 	Total       int64        `json:"differences_total"` //
 	Differences []Difference `json:"differences"`       // the first of them
+	Held        int64        `json:"held"`              // of all of them: rows whose deletes are held, or refused
 	NotCompared []Apart      `json:"not_compared"`
 	Changed     int64        `json:"changed_while_looking"` // rows that differed at first, and then did not
 	Moving      int64        `json:"kept_changing"`         // rows that changed at the source at each look: nothing can be said of them
@@ -27,7 +28,7 @@ func (r *Report) OK() bool {
 // Why a stream was not compared.
 const (
 	NotBegun    = "not begun"       // nothing was published of it yet
-	InSnapshot  = "in a snapshot"   // not all is published yet
+	InSnapshot  = "in a snapshot"   // not all is published yet; where deletes hold it open: Held
 	Leaving     = "gone"            // the source does not have it any more, and its rows are not all deleted yet
 	Lost        = "lost"            // its state, or its topic, is not what it was
 	Refused     = "refused"         // it cannot go on without an operator
@@ -49,6 +50,7 @@ type Apart struct {
 const (
 	saysNotBegun   = "nothing was published of it yet: a running calcdc begins it"
 	saysInSnapshot = "its snapshot has not ended: verify again when it has"
+	saysHeld       = "deletes are held, so its reset does not end: calcdc deletes list shows them"
 	saysRemoving   = "it is gone at the source, and its rows are being deleted"
 	saysGone       = "it is gone at the source, and its rows are still there: a running calcdc deletes them once it has found it gone twice"
 	saysUnlisted   = "the source does not list it, and has it all the same"

@@ -84,14 +84,10 @@ type batch struct {
 
 // Run folds the topics, lists the sources, and reports the differences. It takes nothing from a running calcdc, and writes nothing.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	r := &run{cfg: cfg, known: map[Stream]Known{}, homes: map[string]map[string]*home{}, met: map[Stream]int32{}, examined: map[Stream]bool{}}
+	r := &run{cfg: cfg, homes: map[string]map[string]*home{}, met: map[Stream]int32{}, examined: map[Stream]bool{}}
 	r.report.Differences, r.report.NotCompared = []Difference{}, []Apart{}
-	known, err := cfg.Known(ctx)
-	if err != nil {
+	if err := r.recall(ctx); err != nil {
 		return nil, err
-	}
-	for _, k := range known {
-		r.known[k.Stream] = k
 	}
 	r.say("asking the sources for their accounts and collections …")
 	r.findHomes(ctx)
@@ -106,6 +102,19 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	slices.SortFunc(r.report.Differences, func(a, b Difference) int { return compareTexts(a.Stream.String(), b.Stream.String(), a.ID, b.ID) })
 	slices.SortFunc(r.report.NotCompared, func(a, b Apart) int { return compareTexts(a.Stream.String(), b.Stream.String()) })
 	return &r.report, nil
+}
+
+// recall reads what is committed.
+func (r *run) recall(ctx context.Context) error {
+	known, err := r.cfg.Known(ctx)
+	if err != nil {
+		return err
+	}
+	r.known = map[Stream]Known{}
+	for _, k := range known {
+		r.known[k.Stream] = k
+	}
+	return nil
 }
 
 func compareTexts(pairs ...string) int {

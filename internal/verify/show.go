@@ -7,13 +7,16 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-// show reads the topics once more for what differs, and reports it by row and field. What is beyond the limit is counted.
+// show reads the topics once more for what differs, and reports it by row and field. What is beyond the limit is counted: of rows that
+// are held first.
 func (r *run) show(ctx context.Context) error {
-	left := r.cfg.Limit - len(r.report.Differences)
+	if err := r.holds(ctx); err != nil {
+		return err
+	}
+	left := max(0, r.cfg.Limit-len(r.report.Differences))
+	room := limits{others: left, held: max(0, left-r.differing())}
 	for _, b := range r.batches {
-		n := b.trim(max(left, 0))
-		r.report.Total += n.over
-		left -= n.kept
+		r.report.Total += b.trim(&room)
 		bodies, err := r.bodies(ctx, b)
 		if err != nil {
 			return err
@@ -27,28 +30,43 @@ func (r *run) show(ctx context.Context) error {
 	return nil
 }
 
-// trimmed is how many verdicts were kept, and how many are over the limit.
-type trimmed struct {
-	kept int
-	over int64
+// differing counts what differs and is not held.
+func (r *run) differing() (n int) {
+	for _, b := range r.batches {
+		for _, verdicts := range b.verdicts {
+			for _, d := range verdicts {
+				if !d.held {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
 
-// trim leaves at most so many verdicts.
-func (b *batch) trim(limit int) (n trimmed) {
+// limits is how many verdicts may yet be shown.
+type limits struct{ others, held int }
+
+// trim leaves at most as many verdicts, and returns how many there are beyond.
+func (b *batch) trim(room *limits) (over int64) {
 	for s, verdicts := range b.verdicts {
-		for id := range verdicts {
-			if n.kept < limit {
-				n.kept++
+		for id, d := range verdicts {
+			left := &room.others
+			if d.held {
+				left = &room.held
+			}
+			if *left == 0 {
+				over++
+				delete(verdicts, id)
 				continue
 			}
-			n.over++
-			delete(verdicts, id)
+			*left--
 		}
 		if len(verdicts) == 0 {
 			delete(b.verdicts, s)
 		}
 	}
-	return n
+	return over
 }
 
 // found is a row that differs as the topic has it.
@@ -107,6 +125,8 @@ func (r *run) tellOf(ctx context.Context, b *batch, s Stream, d *doubt, in found
 		out.What, out.Detail = Astray, fmt.Sprintf("it stands in partition %d, which is not its stream's", b.partition)
 	case d.topic == none:
 		out.What = Missing
+	case d.held:
+		out.What, out.Detail = Held, r.holdText(s)
 	case d.source == none:
 		out.What = Extra
 	case d.topic == unreadable:

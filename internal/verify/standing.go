@@ -8,7 +8,8 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-// standing says where a stream is to be compared with, or why it is not compared. Both are nil where there is nothing to compare.
+// standing says where a stream is to be compared with, or why it is not compared: with both, it may have gone from there just now. Both are nil
+// where there is nothing to compare.
 func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (*home, *Apart) {
 	apart := func(why, detail string) *Apart { return &Apart{s, why, detail, len(shelf.rows)} }
 	h := r.homes[s.Source][s.Account]
@@ -19,8 +20,10 @@ func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (
 		return nil, apart(NotFollowed, "its account is not in the configuration, or not found by its source")
 	case h.err != nil:
 		return nil, nil // told of the account as a whole
+	case !h.has(s) && len(shelf.rows) == 0:
+		return nil, nil
 	case !h.has(s):
-		return nil, r.left(ctx, h, s, apart, len(shelf.rows))
+		return h, r.left(ctx, h, s, apart)
 	}
 	k := r.known[s]
 	switch {
@@ -35,6 +38,8 @@ func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (
 		return nil, apart(Lost, saysMending)
 	case k.State.Phase == connector.Removing:
 		return nil, apart(Leaving, saysRemoving)
+	case k.State.Phase == connector.Snapshot && k.State.Hold != nil:
+		return nil, apart(Held, saysHeld)
 	case shelf.Snapshot, k.State.Phase == connector.Snapshot && shelf.Epoch < k.State.Epoch:
 		return nil, apart(InSnapshot, saysInSnapshot)
 	case k.State.KeyFormat != "json":
@@ -44,10 +49,7 @@ func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (
 }
 
 // left says what becomes of the rows of a stream that its source does not have.
-func (r *run) left(ctx context.Context, h *home, s Stream, apart func(why, detail string) *Apart, rows int) *Apart {
-	if rows == 0 {
-		return nil
-	}
+func (r *run) left(ctx context.Context, h *home, s Stream, apart func(why, detail string) *Apart) *Apart {
 	res, listed := h.listed[s.Collection]
 	if listed && res.Presence == connector.Read {
 		return apart(Leaving, saysRemoving) // the acl of a calendar whose owner the account is no more

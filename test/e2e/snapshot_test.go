@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +135,9 @@ func TestHeldDeletes(t *testing.T) {
 	}
 	in.start()
 	in.awaitOffset(path, func(s offsetState) bool { return s.Hold != nil && s.Phase == "snapshot" })
+	if v, lines := in.verify(); len(lines) > 0 || len(v.NotCompared) != 1 || v.NotCompared[0].Why != "held" {
+		t.Errorf("verify, while they are held: %+v", v)
+	}
 	in.kill()
 	in.start()
 	decide := func(what string) {
@@ -147,11 +152,16 @@ func TestHeldDeletes(t *testing.T) {
 	if s := in.stream(path); len(s.Rows) != rows || s.Ops["d"] != 0 || s.Markers[len(s.Markers)-1].Type != "snapshot-end" {
 		t.Errorf("%d of %d rows, ops %v, markers %+v", len(s.Rows), rows, s.Ops, s.Markers)
 	}
+	v, lines := in.verify()
+	if v.Held == 0 || v.Held != v.Total || len(v.NotCompared) > 0 || slices.ContainsFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "held ") }) {
+		t.Errorf("verify, when they are refused: %+v", v)
+	}
 	decide("approve")
 	in.settle(settleTime)
 	in.quiet()
 	in.stop()
-	if s := in.stream(path); s.Ops["d"] == 0 || s.Epoch != 2 {
-		t.Errorf("epoch %d, ops %v", s.Epoch, s.Ops)
+	if s := in.stream(path); s.Ops["d"] != v.Held || s.Epoch != 2 {
+		t.Errorf("epoch %d, ops %v, %d were held", s.Epoch, s.Ops, v.Held)
 	}
+	in.verified()
 }

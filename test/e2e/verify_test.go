@@ -31,6 +31,7 @@ type verification struct {
 	OK          bool
 	Rows        int
 	Total       int `json:"differences_total"`
+	Held        int
 	Differences []struct{ What, Collection, Stream, ID, Detail string }
 	NotCompared []struct{ Why, Collection, Stream string } `json:"not_compared"`
 }
