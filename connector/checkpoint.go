@@ -171,8 +171,8 @@ type Ledger interface {
 	Overtaken(ctx context.Context) (bool, error)
 
 	// Mend puts together again what is known of a stream of which something is lost, as far as the data topic still holds it, and
-	// commits it: its next pass is a reset, in an epoch above every one known, for the reason State.Due. A Mend that is cut short
-	// begins again. ErrDoubt: Load again.
+	// commits it: its next pass is a reset, in an epoch above every one known, for the reason State.Due. Of a stream of which nothing is
+	// committed it finds out whether everything is lost, to be loaded as such. A Mend that is cut short begins again. ErrDoubt: Load again.
 	Mend(ctx context.Context, s Stream) (*Checkpoint, error)
 
 	// Commit makes the transactions, in order, visible whole or not at all, with others that are ready at the same

@@ -24,6 +24,7 @@ type memLedger struct {
 
 	overtaken bool              // until the next Load
 	lost      map[Stream]string // reasons, until Mend
+	blank     bool              // what is lost does not show before a Mend has found out: nothing is known of it
 	mend      func(Stream) error
 	mends     int
 	terms     int // of leases so far
@@ -93,7 +94,8 @@ func (l *memLedger) Load(context.Context) (map[Stream]*Checkpoint, error) {
 	l.loads++
 	l.overtaken = false
 	for s, m := range l.streams {
-		if m.state != nil || m.offset != nil || l.lost[s] != "" {
+		lost := l.lost[s] != ""
+		if lost && !l.blank || !lost && (m.state != nil || m.offset != nil) {
 			names = append(names, s)
 		}
 	}
@@ -110,6 +112,9 @@ func (l *memLedger) Open(s Stream) *Checkpoint {
 	m := l.stream(s)
 	cp := &Checkpoint{Stream: s, Index: m}
 	if reason := l.lost[s]; reason != "" {
+		if l.blank {
+			return cp
+		}
 		cp.Lost = errors.New(reason)
 		if reason == StateLost { // its record is missing
 			return cp
@@ -129,7 +134,9 @@ func (l *memLedger) Open(s Stream) *Checkpoint {
 // Mend leaves everything known, and a reset due.
 func (l *memLedger) Mend(_ context.Context, s Stream) (*Checkpoint, error) {
 	l.mu.Lock()
-	l.mends++
+	if l.lost[s] != "" {
+		l.mends++
+	}
 	mend := l.mend
 	l.mu.Unlock()
 	if mend != nil {
@@ -138,6 +145,11 @@ func (l *memLedger) Mend(_ context.Context, s Stream) (*Checkpoint, error) {
 		}
 	}
 	l.mu.Lock()
+	if l.lost[s] != "" && l.blank {
+		l.blank = false
+		l.mu.Unlock()
+		return nil, ErrDoubt
+	}
 	if reason := l.lost[s]; reason != "" {
 		m := l.streams[s]
 		m.state.Due, m.offset = reason, nil

@@ -148,3 +148,31 @@ func TestKeptRow(t *testing.T) {
 	KeptRow(Events, "a", []byte(`{"x":1,"etag":`))
 	KeptRow(Events, "a", []byte(`{"x":1,"etag":null}`))
 }
+
+// Where nothing at all is known of what was published, no stream begins as if it were new: what has vanished meanwhile gets its deletes,
+// of collections that are gone too, and no epoch comes again.
+func TestEverythingLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := lossWorld(t, map[Stream]string{events("/a/"): StateLost, events("/b/"): StateLost, {"work", memAccount, "", Calendars}: StateLost})
+		w.ledger.blank = true
+		w.up.del(w.up.collections["/a/"], "2")
+		w.up.drop("/b/")
+		w.up.put(w.up.add("/c/"), "1", "=1")
+		w.start()
+		w.polls(5)
+		w.end()
+		w.check("/a/", "/c/")
+		if f := fold(t, w.ledger.records(), "/b/"); len(f.rows) != 0 {
+			t.Errorf("left: %v", f.rows)
+		}
+		if got := w.calendars(); len(got) != 2 {
+			t.Errorf("calendars %v", got)
+		}
+		if m := w.markers("/a/"); len(m) != 4 || m[2] != "marker snapshot-reset 2 "+StateLost {
+			t.Errorf("got %v", m)
+		}
+		if m := w.markers("/c/"); len(m) != 2 {
+			t.Errorf("the new one: %v", m)
+		}
+	})
+}

@@ -75,12 +75,16 @@ func (t *task) know() {
 	}
 }
 
-// mend has put together again what is lost of the stream. (Rules of the pass: index lost.)
+// mend has put together again what is lost of the stream: of one of which nothing is known, that may be everything. (Rules of the pass:
+// index lost.)
 func (t *task) mend(ctx context.Context) error {
-	if t.cp.Lost == nil {
+	fresh := t.cp.State == nil && t.cp.Offset == nil && t.cp.Refused == nil
+	if t.cp.Lost == nil && !fresh {
 		return nil
 	}
-	t.log.Warn("something is lost of a stream: it is mended and read anew", "stream", t.cp.Stream.String(), "error", t.cp.Lost)
+	if t.cp.Lost != nil {
+		t.log.Warn("something is lost of a stream: it is mended and read anew", "stream", t.cp.Stream.String(), "error", t.cp.Lost)
+	}
 	cp, err := t.owner.ledger.Mend(ctx, t.cp.Stream)
 	if err != nil {
 		return fmt.Errorf("mending %s: %w", t.cp.Stream, err)

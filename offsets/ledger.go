@@ -59,6 +59,7 @@ type Config struct {
 	// What follows is needed by Mend alone.
 
 	Notifications string // the topic
+	Count         int32  // of partitions that the offsets have: an account maps to one of them; 0: to this one
 	// Partitions is how many partitions a topic has, which is created where it is missing.
 	Partitions func(ctx context.Context, topic string) (int32, error)
 	// Start is the first offset that a partition still holds; nil: 0.
@@ -83,6 +84,8 @@ type Ledger struct {
 
 	commits *semaphore.Weighted // one held by each Commit, all by Load
 	mending chan struct{}       // held by Mend
+
+	told map[connector.Stream]int64 // epochs of streams that the notifications tell of; nil: not asked since Load. Mend's, and Load's
 
 	folding sync.Mutex // held while what was committed is folded
 
@@ -132,6 +135,7 @@ func (l *Ledger) Load(ctx context.Context) (map[connector.Stream]*connector.Chec
 	l.mu.Lock()
 	l.doubt = nil
 	l.mu.Unlock()
+	l.told = nil
 	l.log.Debug("loaded", "streams", len(all), "offsets", ends[0], "state", ends[1])
 	return all, nil
 }

@@ -23,6 +23,9 @@ func (l *Ledger) Mend(ctx context.Context, s connector.Stream) (*connector.Check
 	if err := l.inDoubt(); err != nil {
 		return nil, fmt.Errorf("%w: %w", connector.ErrDoubt, err)
 	}
+	if err := l.recall(ctx, s); err != nil {
+		return nil, err
+	}
 	if lost := l.lostBeside(s); len(lost) > 0 {
 		if err := l.mend(ctx, l.cfg.DataTopic(s), lost); err != nil {
 			return nil, err

@@ -66,13 +66,7 @@ func (r *rebuild) readNotifications(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("mending: reading %s: %w", r.l.cfg.Notifications, err)
 			}
-			var n struct {
-				connector.Stream
-				Epoch int64 `json:"epoch"`
-			}
-			if json.Unmarshal(rec.Value, &n) != nil {
-				continue // not ours, and nothing but an epoch was to be had from it
-			}
+			n, _ := parseNote(rec.Value) // nothing but an epoch was to be had from one that is not ours
 			if m, ok := r.streams[n.Stream]; ok && m.due != unfinished {
 				m.epoch = max(m.epoch, n.Epoch)
 			}

@@ -111,7 +111,7 @@ func owning(ctx context.Context, ledger *offsets.Ledger, act func() error) error
 		if _, err = ledger.Load(ctx); err == nil {
 			err = act()
 		}
-		if !errors.Is(err, connector.ErrFenced) && !errors.Is(err, kafka.ErrOutcomeUnknown) {
+		if !errors.Is(err, connector.ErrFenced) && !errors.Is(err, kafka.ErrOutcomeUnknown) && !errors.Is(err, connector.ErrDoubt) {
 			return err
 		}
 	}

@@ -84,6 +84,7 @@ func newLedger(c *config.Config, client *kafka.Client, topics *dataTopics, cache
 	}
 	return offsets.NewLedger(offsets.Config{
 		Name: c.Name, Partition: partition, DataTopic: connectorConfig(c).DataTopic, Notifications: connectorConfig(c).NotificationsTopic(),
+		Count: c.Offsets.Partitions,
 		Cache: cache, Identify: identify(c, client),
 		Missing: kafka.Missing, Partitions: topics.anew, Start: client.Start, Resource: resourceOf(c),
 		Ensure: func(ctx context.Context) error { return ensureInternal(ctx, c, client) }, Steps: atLeastOnce(c),

@@ -184,6 +184,8 @@ func TestLostTopics(t *testing.T) {
 	}{
 		{"the state, while it is down", "NAME-state", false, "state-lost", "its record in the state is missing"},
 		{"the state, while it runs", "NAME-state", true, "state-lost", "its record in the state is missing"},
+		{"state and offsets, while it is down", "NAME-state NAME-offsets", false, "state-lost", "nothing is known of streams that were published before"},
+		{"state and offsets, while it runs", "NAME-state NAME-offsets", true, "state-lost", "nothing is known of streams that were published before"},
 		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "it was deleted and made anew"},
 		{"the data, while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events no longer exists"},
 	} {
@@ -197,7 +199,9 @@ func TestLostTopics(t *testing.T) {
 			if !lost.running {
 				in.run.Stop()
 			}
-			newOperator(t, in.brokers).delete(in.named(lost.topic))
+			for _, topic := range strings.Fields(lost.topic) {
+				newOperator(t, in.brokers).delete(in.named(topic))
+			}
 			cal.write("alice", "work", "0.ics")
 			cal.Delete("alice", "work", "1.ics")
 			if !lost.running {

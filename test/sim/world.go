@@ -241,7 +241,7 @@ func (w *world) ledger(c *kafka.Client, p int32, log hclog.Logger) *offsets.Ledg
 	return offsets.NewLedger(offsets.Config{
 		Name: name, Partition: p, DataTopic: w.config().DataTopic,
 		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
-		Partitions: fixed(partitions).Partitions, Notifications: w.config().NotificationsTopic(), Resource: resourceOf,
+		Partitions: fixed(partitions).Partitions, Notifications: w.config().NotificationsTopic(), Count: partitions, Resource: resourceOf,
 	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), c, log)
 }
 

@@ -1,0 +1,112 @@
+package offsets
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/calcdc/calcdc/connector"
+)
+
+// notify tells of streams, as their begins do.
+func notify(k *fakeKafka, epoch int64, streams ...connector.Stream) {
+	for i, s := range streams {
+		k.append([]connector.Record{{Topic: "cal.notifications", Partition: int32(i % 6), Key: []byte(s.String()),
+			Value: fmt.Appendf(nil, `{"type":"snapshot-begin","source":%q,"account":%q,"collection":%q,"stream":%q,"epoch":%d,"count":null}`,
+				s.Source, s.Account, s.Collection, s.Kind, epoch)}})
+	}
+}
+
+// TestBothTopicsLost: where both internal topics are lost, streams that were published before are not taken for new ones: what they
+// were is put together again, in epochs that go on.
+func TestBothTopicsLost(t *testing.T) {
+	w := newWorld(t, rand.New(rand.NewPCG(1, 2)))
+	for range 300 {
+		for s := range w.models {
+			w.change(t, s)
+		}
+	}
+	var all []connector.Stream
+	for s := range w.models {
+		all = append(all, s)
+	}
+	fresh := connector.Stream{Source: "work", Account: "alice", Collection: "/new/", Kind: connector.Events}
+	mine := func(s connector.Stream) bool { return connector.AccountPartition(s.Source, s.Account, 2) == 0 }
+	notify(w.k, 7, all...)
+	w.k.append([]connector.Record{{Topic: "cal.notifications", Key: []byte("x"), Value: []byte("not ours")}, {Topic: "cal.notifications", Key: []byte("y")}})
+	delete(w.k.parts, topicPartition{"team-state", 0})
+	delete(w.k.parts, topicPartition{"team-offsets", 0})
+	cfg := testConfig()
+	cfg.Resource, cfg.Count = worldResource, 2
+	l := NewLedger(cfg, &fakeProducer{k: w.k}, w.k, hclog.NewNullLogger())
+	if got, err := l.Load(t.Context()); err != nil || len(got) != 0 {
+		t.Fatal(got, err)
+	}
+	reads := func() int {
+		n := 0
+		for _, r := range w.k.reads {
+			if strings.HasPrefix(r, "cal.notifications/") {
+				n++
+			}
+		}
+		return n
+	}
+	before := reads()
+	for range 3 {
+		if cp, err := l.Mend(t.Context(), fresh); err != nil || cp.State != nil || cp.Lost != nil {
+			t.Fatalf("a stream that was never published: %+v, %v", cp, err)
+		}
+	}
+	if n := reads() - before; n != 3 {
+		t.Errorf("3 partitions of notifications that hold something were read %d times", n)
+	}
+	i := slices.IndexFunc(all, mine)
+	if _, err := l.Mend(t.Context(), all[i]); !errors.Is(err, connector.ErrDoubt) {
+		t.Fatalf("one that was: %v", err)
+	}
+	if err := l.Commit(t.Context(), []connector.Transaction{{Stream: fresh, Offset: &connector.Offset{}}}); err == nil {
+		t.Error("it is committed to before it is loaded again")
+	}
+	got, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if cp := got[s]; (cp == nil) == mine(s) || cp != nil && (cp.Lost == nil || cp.Offset.Epoch != 7) {
+			t.Fatalf("%s: %+v", s, cp)
+		}
+		if !mine(s) {
+			delete(w.models, s)
+			continue
+		}
+		if cp, err := l.Mend(t.Context(), s); err != nil || cp.State.Due != connector.StateLost || cp.State.Epoch != 7 {
+			t.Fatalf("%s: %+v, %v", s, cp, err)
+		}
+	}
+	if got, err = l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.check(t, got)
+}
+
+// TestNothingIsReadAtAFirstStart: where nothing was published, nothing is read to find out.
+func TestNothingIsReadAtAFirstStart(t *testing.T) {
+	k := newFakeKafka()
+	l, _ := loaded(t, k)
+	reads := len(k.reads)
+	for i := range 100 {
+		s := alice
+		s.Collection = fmt.Sprint(i)
+		if cp, err := l.Mend(t.Context(), s); err != nil || cp.State != nil || cp.Lost != nil {
+			t.Fatalf("%+v, %v", cp, err)
+		}
+	}
+	if n := len(k.reads) - reads; n != 0 {
+		t.Errorf("%d reads", n)
+	}
+}
