@@ -17,11 +17,13 @@ const passesPerSource = 8
 
 // fencedPause is how long, more or less, an owner that was fenced waits before it takes the partition back: if the partition was
 // taken away, it is told so meanwhile (a heartbeat of the group is a second); if an offset tool has become the owner for a moment, it
-// ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced soon after it has
-// begun it waits longer, so that two that both take themselves for the owner do not fence each other in a loop.
+// ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced before a term has
+// lasted it waits longer, so that two that both take themselves for the owner (each in a group of its own, behind coordinators that
+// only one of them reaches) do not fence each other in a loop.
 const (
 	fencedPause     = 3 * time.Second
 	longFencedPause = 30 * time.Second
+	lastingTerm     = 5 * time.Minute
 )
 
 // watchEvery is how soon an idle owner notices that it is no longer one.
@@ -77,7 +79,7 @@ func (o *owner) run(ctx context.Context) {
 		if time.Since(began) > 10*time.Second {
 			doubt.Reset()
 		}
-		if time.Since(began) >= watchEvery {
+		if time.Since(began) >= lastingTerm {
 			fenced.Reset()
 		}
 		pause, told := doubt, (<-chan struct{})(nil)

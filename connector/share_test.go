@@ -341,6 +341,31 @@ func TestTwoOwnersDoNotFenceEachOtherInALoop(t *testing.T) {
 	})
 }
 
+// The longer they do so, the rarer; once one has been the owner for a while, the other is taken for a guest again.
+func TestTwoOwnersFenceEachOtherEverMoreRarely(t *testing.T) {
+	inWorkers(t, 1, func(t *testing.T, w *workers) {
+		a, b := w.join(), w.join()
+		a.assign(0)
+		b.assign(0)
+		time.Sleep(2 * time.Minute)
+		before := w.loads(0)
+		time.Sleep(30 * time.Minute)
+		if n := w.loads(0) - before; n > 90 || n < 20 {
+			t.Errorf("%d loads in half an hour", n)
+		}
+		a.assign()
+		time.Sleep(lastingTerm + time.Minute)
+		before = w.loads(0)
+		w.partitions[0].mu.Lock()
+		w.partitions[0].terms++ // an offset tool
+		w.partitions[0].mu.Unlock()
+		time.Sleep(watchEvery + 2*fencedPause)
+		if n := w.loads(0) - before; n != 1 {
+			t.Errorf("%d loads after a tool", n)
+		}
+	})
+}
+
 // Seeded histories of three workers whose shares change at random, overlap, or leave partitions to nobody for a while, that are
 // stopped and started, with commits and requests that fail: what is published folds to what the accounts hold.
 func TestRandomShares(t *testing.T) {
