@@ -84,6 +84,12 @@ func (t *task) confirmDue() bool {
 	return t.watch == nil || guard == nil || time.Since(t.watch.since) >= guard.ConfirmAfter
 }
 
+// waits tells that a listing is held which another is to confirm, and that it is not time for that one yet.
+func (t *task) waits() bool {
+	state := t.cp.State
+	return state != nil && state.Hold != nil && !state.Hold.Kept && !t.confirmDue()
+}
+
 // keeps tells whether nothing is to be deleted whatever the listing shows.
 func (p *pass) keeps() bool {
 	rule, hold := p.ruling(), p.state.Hold

@@ -490,3 +490,39 @@ func holdHistory(t *testing.T, w *world, a *memCollection, rnd *rand.Rand) {
 		t.Errorf("status %+v\n%s", s, strings.Join(fold(t, w.ledger.records(), "/a/").ops, "\n"))
 	}
 }
+
+// A comparison by schedule that is held is not made again at every poll: the next one is the look that confirms it. Deltas go on meanwhile.
+func TestAHeldComparisonIsMadeTwice(t *testing.T) {
+	guarded(t, func(t *testing.T, w *world, a *memCollection) {
+		time.Sleep(23 * time.Hour)
+		w.up.mu.Lock()
+		for _, id := range six() {
+			delete(a.members, id)
+		}
+		before := len(w.up.polls)
+		w.up.mu.Unlock()
+		for w.obs.status(events("/a/")).Condition != Holding {
+			time.Sleep(pollEvery)
+		}
+		w.up.put(a, "8", "=3")
+		time.Sleep(confirmAfter / 2)
+		w.is(Holding, 6, 10)
+		if got := fold(t, w.ledger.records(), "/a/").rows; got["8"] != "3" {
+			t.Errorf("got %v", got)
+		}
+		time.Sleep(confirmAfter)
+		w.is(Following, 0, 4)
+		listings := 0
+		w.up.mu.Lock()
+		for _, q := range w.up.polls[before:] {
+			if q.Stream.Kind == Events && q.Token == "" {
+				listings++
+			}
+		}
+		w.up.mu.Unlock()
+		if listings != 2 {
+			t.Errorf("%d listings", listings)
+		}
+		w.check("/a/")
+	})
+}

@@ -207,8 +207,12 @@ func (t *task) stale() bool {
 
 func (t *task) unreadIDs() []string { return slices.Sorted(maps.Keys(t.unread)) }
 
-// reconcileDue tells whether a full comparison is due. A calendars stream that is listed at every poll needs none.
+// reconcileDue tells whether a full comparison is due. A calendars stream that is listed at every poll needs none, and where the last one is held,
+// the next is the look that confirms it.
 func (t *task) reconcileDue() bool {
+	if t.waits() {
+		return false
+	}
 	every := t.source.ReconcileInterval
 	if o := t.cp.Offset; o != nil && o.Token != "" && o.ReconciledMs == 0 {
 		return true // asked for, whatever the schedule: a commit was cut short
