@@ -16,21 +16,23 @@ func (c *Client) NewPlainProducer(settle time.Duration) *Producer {
 	return &Producer{c: c, plain: true, settle: settle, turn: make(chan struct{}, 1), broken: errNotFenced}
 }
 
-// calm waits until what a broken plain producer has sent is written or given up.
+// calm waits until what a broken plain producer has sent is written or given up. A wait that is cut short begins again.
 func (p *Producer) calm(ctx context.Context) error {
 	p.mu.Lock()
 	sent := p.doubtful
-	p.doubtful = false
 	p.mu.Unlock()
 	if !sent {
 		return nil
 	}
 	select {
 	case <-time.After(p.settle):
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	p.mu.Lock()
+	p.doubtful = false
+	p.mu.Unlock()
+	return nil
 }
 
 // plainly makes a record set one of no transaction and no producer.

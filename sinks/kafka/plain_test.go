@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func TestPlainProducer(t *testing.T) {
 	}
 	if _, err := p.Commit(deadline(t, 20*time.Second), records("a", 1, 1)); err == nil {
 		t.Error("committed after doubt")
+	}
+	if err := p.Fence(deadline(t, settle/10)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("settled at once: %v", err)
 	}
 	began := time.Now()
 	if err := p.Fence(deadline(t, 20*time.Second)); err != nil || time.Since(began) < settle {
