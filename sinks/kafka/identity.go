@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"syscall"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -43,16 +45,35 @@ const (
 	maxDeletes      = 100 * 365 * 24 * time.Hour // what is longer would not fit a Duration
 )
 
+// A broker that does not speak metadataVersion closes the connection each time that it is asked, one that is restarted does not.
+const closings = 3
+
 func (c *Client) identify(ctx context.Context, topic string) (Identity, error) {
-	found, err := ask[*topicID](ctx, c, requestTimeout, &topicIDRequest{topic: topic, clientID: c.cfg.ClientID})
-	if err == nil {
+	var found *topicID
+	closed := 0
+	err := retry(ctx, requestTimeout, func() (again bool, err error) {
+		found, err = ask[*topicID](ctx, c, requestTimeout, &topicIDRequest{topic: topic, clientID: c.cfg.ClientID})
+		if closes(err) {
+			closed++
+		}
+		return passes(err) && closed < closings, err
+	})
+	switch {
+	case err == nil:
 		return Identity{Cluster: found.cluster, Topic: found.id}, found.err
+	case closed < closings:
+		return Identity{}, err
 	}
-	m, describing := c.describe(ctx, topic) // a broker that does not speak that version closes the connection
+	m, describing := c.describe(ctx, topic)
 	if describing != nil {
 		return Identity{}, err
 	}
 	return Identity{Cluster: m.ClusterID}, nil
+}
+
+// closes tells whether err says that the broker has closed the connection in place of an answer.
+func closes(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // topicIDRequest is a metadata request of version 10, the first that tells topics' ids, for one topic; kafka-go speaks up to 8.

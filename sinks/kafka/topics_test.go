@@ -137,3 +137,31 @@ func TestConfigurationFaultsComeAtOnce(t *testing.T) {
 		t.Error("the faults are not joined")
 	}
 }
+
+// A topic's id is not taken for one that the broker does not know because a connection broke; it is where it breaks each time.
+func TestTopicIsIdentified(t *testing.T) {
+	fake := cluster(t, kfake.SeedTopics(1, "team-state"))
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	cut := func(times int) {
+		fake.ControlKey(kmsg.Metadata.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			fake.KeepControl()
+			if req.GetVersion() != 10 || times == 0 {
+				return nil, nil, false
+			}
+			times--
+			return nil, errors.New("cut"), true
+		})
+	}
+	whole, err := c.Identify(deadline(t, 10*time.Second), "team-state")
+	if err != nil || whole.Topic == "" || whole.Cluster == "" || whole.Deletes != 24*time.Hour {
+		t.Fatalf("got %+v, %v", whole, err)
+	}
+	cut(2)
+	if got, err := c.Identify(deadline(t, 10*time.Second), "team-state"); err != nil || got != whole {
+		t.Errorf("after two connections that broke: %+v, %v", got, err)
+	}
+	cut(-1)
+	if got, err := c.Identify(deadline(t, 10*time.Second), "team-state"); err != nil || got.Topic != "" || got.Cluster != whole.Cluster {
+		t.Errorf("of an old broker: %+v, %v", got, err)
+	}
+}
