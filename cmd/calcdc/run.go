@@ -26,9 +26,11 @@ func newRun() *cobra.Command {
 			"Start it several times with the same file, on one machine or many, and the processes share the accounts: Kafka's\n" +
 			"consumer group <name> says who follows which. One that is stopped hands its share over at once, one that is lost\n" +
 			"after kafka.group.session_timeout; nothing is lost or published twice.\n\n" +
-			"Each stream's state is logged when it changes; /metrics and /healthz are served on http.listen.",
+			"Each stream's state is logged when it changes; /metrics and /healthz are served on http.listen, and requests for\n" +
+			"snapshots taken (POST /connectors/SOURCE/snapshot).",
 		Example: "  DAV_PASSWORD=… calcdc run --config calcdc.yaml\n" +
-			"  curl -s http://127.0.0.1:8083/metrics | grep calcdc_stream_",
+			"  curl -s http://127.0.0.1:8083/metrics | grep calcdc_stream_\n" +
+			"  curl -s -X POST -d '{\"account\": \"alice\"}' http://127.0.0.1:8083/connectors/work/snapshot",
 		Args: cobra.NoArgs,
 	}
 	load := configFlag(cmd)
@@ -61,6 +63,10 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	}
 	conn := connector.New(connectorConfig(c), sources, topics, observer, log)
 	conn.Heed(client)
+	observer.TakeSnapshots(connectors(c), func(ctx context.Context, s connector.Signal) error {
+		_, err := sendSignal(ctx, c, client, s)
+		return err
+	})
 	cache := openCache(c, log)
 	defer closeCache(cache, log)
 	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, cache, p, log) }

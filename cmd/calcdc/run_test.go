@@ -77,6 +77,8 @@ func TestRunServesMetrics(t *testing.T) {
 	dav.InvalidateTokens("alice", "work")
 	dav.Put("alice", "work", "y.ics", event("Y"))
 	awaitText(t, func() string { return page(t, "http://"+at[1]+"/metrics") }, `reason="token-invalid"`)
+	askSnapshot(t, "http://"+at[1]+"/connectors/work/snapshot")
+	awaitText(t, func() string { return page(t, "http://"+at[1]+"/metrics") }, `reason="requested"`)
 	cancel()
 	for range 2 {
 		if err := <-ended; err != nil {
@@ -85,6 +87,21 @@ func TestRunServesMetrics(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "secret") {
 		t.Error("the log holds the password")
+	}
+}
+
+// askSnapshot asks for a snapshot of a calendar.
+func askSnapshot(t *testing.T, url string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	resp, err := client.Post(url, "application/json", strings.NewReader(`{"account": "alice", "collection": "/alice/calendars/work/"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusAccepted || !strings.Contains(string(body), `"signal":"`) {
+		t.Errorf("%s %s, %v", resp.Status, body, err)
 	}
 }
 

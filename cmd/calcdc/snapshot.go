@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/calcdc/calcdc/connector"
+	"github.com/calcdc/calcdc/internal/admin"
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
 	"github.com/calcdc/calcdc/sinks/kafka"
@@ -154,6 +155,20 @@ func configured(s *config.Source) []string {
 		names = append(names, a.Name)
 	}
 	return names
+}
+
+// connectors are the configuration's sources, as the HTTP API names them.
+func connectors(c *config.Config) map[string]admin.Connector {
+	all := map[string]admin.Connector{}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		of := admin.Connector{Accounts: configured(s), Topics: map[connector.Kind]string{}}
+		for _, kind := range streamsOf(s) {
+			of.Topics[kind] = connectorConfig(c).DataTopic(connector.Stream{Source: s.Name, Kind: kind})
+		}
+		all[s.Name] = of
+	}
+	return all
 }
 
 // gone tells whether the stream's collection is: it is read from its begin when it is back.

@@ -1,5 +1,5 @@
 // Package admin shows operators what a connector is doing: metrics for Prometheus, a health check, and a log line
-// for every change of a stream's state.
+// for every change of a stream's state; and takes their requests for snapshots.
 //
 // Admin is told by the connector (it is its Observer) and by the Kafka client; it asks nobody, so scraping it costs
 // neither a calendar server nor a broker a request.
@@ -7,7 +7,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,6 +28,9 @@ type Admin struct {
 	log      hclog.Logger
 	registry *prometheus.Registry
 	metrics  metrics
+
+	connectors map[string]Connector
+	send       func(context.Context, connector.Signal) error
 
 	mu       sync.Mutex
 	streams  map[connector.Stream]seen
@@ -193,17 +195,18 @@ func (a *Admin) Transaction(records, bytes int, took time.Duration, err error) {
 	}
 }
 
-// Handler serves /metrics and /healthz.
+// Handler serves /metrics, /healthz and requests for snapshots, these to no page of another site in somebody's browser.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", a.serveMetrics)
 	mux.HandleFunc("GET /healthz", a.healthz)
-	return mux
+	mux.HandleFunc("POST /connectors/{name}/snapshot", a.snapshot)
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 // healthz says that the process lives and serves, and how many streams hold deletes, if any does; whether it does its work is in the metrics.
 func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
-	answer := struct {
+	health := struct {
 		Status  string `json:"status"`
 		Version string `json:"version"`
 		Holding int    `json:"streams_holding_deletes,omitempty"`
@@ -211,12 +214,11 @@ func (a *Admin) healthz(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	for _, s := range a.streams {
 		if s.Held > 0 {
-			answer.Holding++
+			health.Holding++
 		}
 	}
 	a.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer)
+	reply(w, http.StatusOK, health)
 }
 
 // Serve answers on ln until ctx ends, and closes it.

@@ -19,7 +19,7 @@ type Config struct {
 	Events   Events   `yaml:"events" doc:"The form of the records."`
 	Limits   Limits   `yaml:"limits" doc:"What servers and brokers can make calcdc take, of memory and of time."`
 	Deletes  Deletes  `yaml:"deletes" doc:"Guards against deletes that a calendar server's mistake would cause."`
-	HTTP     HTTP     `yaml:"http" doc:"The admin server: /healthz and /metrics."`
+	HTTP     HTTP     `yaml:"http" doc:"The admin server: /healthz, /metrics, and requests for snapshots."`
 	Log      Log      `yaml:"log" doc:"Logging, on standard error."`
 	Sources  []Source `yaml:"sources" doc:"Required. The calendar services to follow. Names are unique."`
 
