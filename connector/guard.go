@@ -101,7 +101,7 @@ func (p *pass) judge(m missing) verdict {
 	guard, hold, rule := p.owner.c.cfg.Guard, p.state.Hold, p.ruling()
 	of := p.base()
 	switch {
-	case len(m.ids) == 0:
+	case m.ids.Len() == 0:
 		p.hold, p.watch = nil, nil
 		return believed
 	case p.keeps():

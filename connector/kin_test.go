@@ -1,23 +1,9 @@
 package connector
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 )
-
-func TestIDs(t *testing.T) {
-	s := IDs{}
-	for i := range 1000 {
-		s.Add(fmt.Sprint(i))
-	}
-	s.Remove("7")
-	for i := range 1100 {
-		if got, want := s.Has(fmt.Sprint(i)), i < 1000 && i != 7; got != want {
-			t.Errorf("%d: %v", i, got)
-		}
-	}
-}
 
 func TestKin(t *testing.T) {
 	x := &memStream{resources: map[string]ResourceState{"known_1": {Parent: "known"}}}

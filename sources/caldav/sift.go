@@ -4,14 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"hash/maphash"
 	"io"
 	"net/http"
 
 	"github.com/calcdc/calcdc/connector"
 )
-
-var hashSeed = maphash.MakeSeed()
 
 // sifter reads the responses of one answer about a collection's members.
 type sifter struct {
@@ -87,10 +84,8 @@ func (s *sifter) count(id string) {
 	if s.cursor == nil {
 		return
 	}
-	h := maphash.String(hashSeed, id)
-	if _, ok := s.cursor.known[h]; !ok {
+	if s.cursor.known.Add(id) {
 		s.fresh++
-		s.cursor.known[h] = struct{}{}
 	}
 }
 

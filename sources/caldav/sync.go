@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // sync pages through sync-collection.
 func (p *poll) sync() error {
-	c := cursor{limit: p.account.cfg.Limit, known: map[uint64]struct{}{}}
+	c := cursor{limit: p.account.cfg.Limit}
 	if !p.listing() {
 		c.token = p.query.Token
 	}
@@ -44,8 +46,8 @@ func wholeAnswer(err error) bool {
 type cursor struct {
 	token string
 	limit int
-	known map[uint64]struct{} // hashes of the members shown so far
-	idle  int                 // answers in a row without a new one
+	known connector.IDs // the members shown so far
+	idle  int           // answers in a row without a new one
 	pages int
 }
 
