@@ -19,8 +19,8 @@ type filterPart struct {
 
 const (
 	filterFirst  = 8 // words of the first part
-	filterProbes = 6
-	filterBits   = 12 // a key
+	filterProbes = 9
+	filterBits   = 16 // a key
 )
 
 var filterSeed = maphash.MakeSeed()
