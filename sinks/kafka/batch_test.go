@@ -216,13 +216,16 @@ func FuzzFetchAnswer(f *testing.F) {
 		}
 		r := &reader{until: -1}
 		last := int64(-1)
-		_, _ = r.pass(answer, func(rec connector.Committed, _ error) bool {
+		_, err = r.pass(answer, func(rec connector.Committed, _ error) bool {
 			if rec.Offset <= last {
 				t.Fatalf("offset %d after %d", rec.Offset, last)
 			}
 			last = rec.Offset
 			return true
 		})
+		if end := answer.end(0); err == nil && end != r.position {
+			t.Fatalf("its end is %d, read to %d", end, r.position)
+		}
 	})
 }
 

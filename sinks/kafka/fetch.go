@@ -70,6 +70,20 @@ type fetched struct {
 // ApiKey makes fetched a message of kafka-go.
 func (*fetched) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
+// end is the offset behind the last batch that is whole, from where there is none. What makes no sense is left to those who read the
+// batches.
+func (f *fetched) end(from int64) int64 {
+	for set := f.set; len(set) >= headerSize; {
+		size := int64(int32(binary.BigEndian.Uint32(set[atLength:]))) + atLength + 4
+		if size < headerSize || size > int64(len(set)) {
+			break
+		}
+		from = max(from, lastOffset(set)+1)
+		set = set[size:]
+	}
+	return from
+}
+
 // parseFetch reads the body of a fetch response of versions 4 to 11, from its correlation id on.
 func parseFetch(body []byte, version int16) (*fetched, error) {
 	p := parser{b: body}

@@ -62,11 +62,16 @@ func cutBatch(set []byte) (b batch, rest []byte, ok bool, err error) {
 		count:      int(int32(be.Uint32(raw[atCount:]))),
 		packed:     raw[headerSize:],
 	}
-	b.last = b.base + int64(int32(be.Uint32(raw[atLastDelta:])))
+	b.last = lastOffset(raw)
 	if b.last < b.base || b.count < 0 || int64(b.count) > b.last-b.base+1 {
 		return batch{}, nil, false, fmt.Errorf("record batch at offset %d: %d records up to offset %d make no sense", b.base, b.count, b.last)
 	}
 	return b, set[size:], true, nil
+}
+
+// lastOffset is the last offset that a batch ever held, by its header.
+func lastOffset(raw []byte) int64 {
+	return int64(binary.BigEndian.Uint64(raw)) + int64(int32(binary.BigEndian.Uint32(raw[atLastDelta:])))
 }
 
 // unpack returns the batch's records in memory of their own.

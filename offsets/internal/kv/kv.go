@@ -32,7 +32,9 @@ const (
 	bloomBits  = 10
 	baseBytes  = 256 << 20 // up to which all keys are one level
 	fileBytes  = 4 << 20
-	neverStall = 1000 // files at the first level: writes are not held up, which nobody could tell from a disk that hangs
+	fileSync   = 1 << 30 // bytes written before a file is brought to the disk on the way: it is when it is whole
+	layers     = 16      // of the first level before they are merged into the next: a load of a million rows is merged a few times then, not at each step
+	neverStall = 1000    // files at the first level: writes are not held up, which nobody could tell from a disk that hangs
 )
 
 // DB is an open store. It may be used by many goroutines.
@@ -62,7 +64,7 @@ func Open(dir string, lock *Lock, o Options, log hclog.Logger) (*DB, error) {
 		DisableWAL:         true,
 		FormatMajorVersion: pebble.FormatColumnarBlocks,
 		MemTableSize:       memTable, MemTableStopWritesThreshold: memTables,
-		L0StopWritesThreshold: neverStall, LBaseMaxBytes: baseBytes, MaxOpenFiles: openFiles,
+		L0CompactionThreshold: layers, L0StopWritesThreshold: neverStall, BytesPerSync: fileSync, LBaseMaxBytes: baseBytes, MaxOpenFiles: openFiles,
 	}
 	for i := range options.Levels {
 		options.TargetFileSizes[i] = fileBytes
