@@ -17,7 +17,7 @@ import (
 
 // Figures of a group, measured on clusters that lose brokers.
 const (
-	heartbeatEvery   = time.Second
+	heartbeatEvery   = 300 * time.Millisecond // the others learn that much later that a member has come or gone
 	rebalanceTimeout = 10 * time.Second
 	joinAgainAfter   = 200 * time.Millisecond
 	groupTimeout     = 3 * time.Second // of a request to the coordinator

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	delayedUsers  = 200
+	delayedUsers  = 300
 	delayedEvents = 20
 	delay         = 100 * time.Millisecond // before each of the server's answers
 )
 
-// BenchmarkWorkers publishes the calendars of 200 users of a server that takes 100 ms for each answer, by one worker and by two, begun at the
+// BenchmarkWorkers publishes the calendars of 300 users of a server that takes 100 ms for each answer, by one worker and by two, begun at the
 // same moment with default settings: from the processes' start to the last visible snapshot-end. With a source that is waited for, the floor is
 // half of one worker's time.
 func BenchmarkWorkers(b *testing.B) {
