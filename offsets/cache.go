@@ -23,7 +23,8 @@ type Cache struct {
 	dir  string
 
 	mu       sync.Mutex
-	db       *kv.DB // nil: there is none, everything is in memory
+	db       *kv.DB      // nil: there is none, everything is in memory
+	settling *time.Timer // until the store has been open for a while
 	replaced bool
 	claimed  map[int32]*shelf
 	first    int32 // the shelf of partition 0
@@ -79,9 +80,23 @@ func (c *Cache) take() error {
 	return fmt.Errorf("%d directories could not be taken, the last: %w", processes, failed)
 }
 
-// open opens the store; one that does not open is emptied.
+// open opens the store; one that does not open is made anew, and so is one that several processes in a row have not outlived: it may be its
+// files that end them.
 func (c *Cache) open() (*kv.DB, error) {
-	db, err := kv.Open(c.dir, c.lock, kv.Options{Cache: c.cfg.Memory}, c.log)
+	attempts := c.attempts()
+	if attempts >= maxAttempts {
+		c.log.Warn("the last processes have ended soon after they had opened the local cache of the state: it is discarded, and the state read from Kafka",
+			"dir", c.dir, "processes", attempts)
+		if err := c.clear(); err != nil {
+			return nil, err
+		}
+		attempts = 0
+	}
+	if err := os.WriteFile(c.attempting(), strconv.AppendInt(nil, int64(attempts)+1, 10), 0o600); err != nil {
+		return nil, err
+	}
+	c.settling = time.AfterFunc(soon, c.outlived)
+	db, err := kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
 	if err == nil {
 		return db, nil
 	}
@@ -89,19 +104,31 @@ func (c *Cache) open() (*kv.DB, error) {
 	if err := c.clear(); err != nil {
 		return nil, err
 	}
-	return kv.Open(c.dir, c.lock, kv.Options{Cache: c.cfg.Memory}, c.log)
+	return kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
 }
 
-// clear empties the directory, but for the lock.
-func (c *Cache) clear() error {
-	files, err := os.ReadDir(c.dir)
-	for _, f := range files {
-		if f.Name() != "LOCK" {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(c.dir, f.Name())))
-		}
-	}
-	return err
+const (
+	maxAttempts = 3           // processes in a row that end soon
+	soon        = time.Minute // after they have opened the store
+)
+
+// attempting is a file that says how many processes have opened the store and have not outlived it by much yet.
+func (c *Cache) attempting() string { return filepath.Join(c.dir, "attempts") }
+
+func (c *Cache) attempts() int {
+	text, _ := os.ReadFile(c.attempting()) // none is 0
+	n, _ := strconv.Atoi(string(text))
+	return n
 }
+
+// outlived notes that the store has let this process live.
+func (c *Cache) outlived() { _ = os.Remove(c.attempting()) } // where it stays, that costs a cache at worst
+
+// storeDir is the store's own directory: nothing else in c.dir is ever removed.
+func (c *Cache) storeDir() string { return filepath.Join(c.dir, "store") }
+
+// clear removes the store.
+func (c *Cache) clear() error { return os.RemoveAll(c.storeDir()) }
 
 // store is the store as it is to be used now: one that was damaged is replaced by a new one, once; after that there is none.
 func (c *Cache) store() *kv.DB {
@@ -118,7 +145,7 @@ func (c *Cache) store() *kv.DB {
 	err := c.clear()
 	if err == nil && !c.replaced {
 		c.replaced = true
-		c.db, err = kv.Open(c.dir, c.lock, kv.Options{Cache: c.cfg.Memory}, c.log)
+		c.db, err = kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
 	}
 	if c.db == nil {
 		c.log.Warn("the state is kept in memory from now on", "error", err)
@@ -164,13 +191,16 @@ func (c *Cache) Close() error {
 	defer c.mu.Unlock()
 	var err error
 	if c.db != nil {
-		err = errors.Join(c.db.Flush(), c.db.Close())
-		if c.db.Damage() != nil {
+		if err = errors.Join(c.db.Flush(), c.db.Close()); err != nil {
 			err = errors.Join(err, c.clear()) // the next start must not take it for whole
 		}
 		c.db = nil
 	}
 	if c.lock != nil {
+		if c.settling != nil {
+			c.settling.Stop()
+			c.outlived()
+		}
 		err = errors.Join(err, c.lock.Release())
 		c.lock = nil
 	}

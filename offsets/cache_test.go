@@ -187,7 +187,7 @@ func TestCacheIsDiscarded(t *testing.T) {
 				tt.kafka(t, k)
 			}
 			if tt.files != nil {
-				tt.files(t, filepath.Join(dir, "team", "0"))
+				tt.files(t, filepath.Join(dir, "team", "0", "store"))
 			}
 			var out strings.Builder
 			log := hclog.New(&hclog.LoggerOptions{Output: &out})

@@ -215,7 +215,7 @@ func (r *restarted) block() {
 // spoil changes the cache's files of a pattern.
 func (r *restarted) spoil(pattern string, change func([]byte) []byte) {
 	r.in.t.Helper()
-	files, err := filepath.Glob(filepath.Join(r.dir, r.in.name, "0", pattern))
+	files, err := filepath.Glob(filepath.Join(r.dir, r.in.name, "0", "store", pattern))
 	r.must(err)
 	if len(files) == 0 {
 		r.in.t.Fatalf("no file is %s", pattern)

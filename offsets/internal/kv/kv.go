@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -39,19 +40,28 @@ const (
 
 // DB is an open store. It may be used by many goroutines.
 type DB struct {
-	db      *pebble.DB
-	mu      sync.RWMutex // held shared by each use, exclusively by the end
-	closed  bool
-	damage  atomic.Pointer[error]
-	closing sync.WaitGroup
+	db       *pebble.DB
+	log      hclog.Logger
+	mu       sync.RWMutex // held shared by each use, exclusively where the end begins
+	closed   bool
+	over     atomic.Bool // Close was called
+	panicked atomic.Bool
+	damage   atomic.Pointer[error]
+	closing  sync.WaitGroup
 }
 
 // ErrClosed says that the store was closed.
 var ErrClosed = errors.New("the store is closed")
 
-// Open opens the store in a directory that lock holds, and makes it where there is none.
-func Open(dir string, lock *Lock, o Options, log hclog.Logger) (*DB, error) {
-	d := &DB{}
+// Open opens the store in a directory, and makes both where there are none. Damaged files make Pebble panic now and then: that is an
+// error, here and later.
+func Open(dir string, o Options, log hclog.Logger) (d *DB, err error) {
+	d = &DB{log: log}
+	defer func() {
+		if p := recover(); p != nil {
+			d, err = nil, d.caught(p)
+		}
+	}()
 	fs := o.FS
 	if fs == nil {
 		fs = vfs.Default
@@ -59,7 +69,7 @@ func Open(dir string, lock *Lock, o Options, log hclog.Logger) (*DB, error) {
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
 	options := &pebble.Options{
-		Cache: cache, FS: guarded{fs, d.hurt, func() bool { return d.damage.Load() != nil }}, Lock: lock.lock, Logger: logger{log, d.hurt},
+		Cache: cache, FS: guarded{fs, d.hurt, func() bool { return d.damage.Load() != nil }}, Logger: logger{log, d.hurt},
 		EventListener:      &pebble.EventListener{BackgroundError: d.hurt, DataCorruption: func(i pebble.DataCorruptionInfo) { d.hurt(i.Details) }},
 		DisableWAL:         true,
 		FormatMajorVersion: pebble.FormatColumnarBlocks,
@@ -92,18 +102,34 @@ func (d *DB) hurt(err error) {
 // Fail damages the store.
 func (d *DB) Fail(err error) { d.hurt(err) }
 
-// Damage is the first failure, nil where there was none.
+// Damage is why the store is of no use: the first failure, or that it was closed. nil: it is open and whole.
 func (d *DB) Damage() error {
 	if err := d.damage.Load(); err != nil {
 		return *err
 	}
+	if d.over.Load() {
+		return ErrClosed
+	}
 	return nil
 }
 
-// use runs f on the open store. An error of it is damage.
-func (d *DB) use(f func(*pebble.DB) error) error {
+// caught makes an error of a panic.
+func (d *DB) caught(p any) error {
+	d.log.Debug("the local store panicked", "panic", p, "stack", string(debug.Stack()))
+	return fmt.Errorf("it panicked: %v", p)
+}
+
+// use runs f on the open store. An error of it is damage, and so is a panic.
+func (d *DB) use(f func(*pebble.DB) error) (err error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	defer func() {
+		if p := recover(); p != nil {
+			d.panicked.Store(true)
+			err = d.caught(p)
+			d.hurt(err)
+		}
+	}()
 	if err := d.Damage(); err != nil {
 		return err
 	}
@@ -201,24 +227,42 @@ func (d *DB) FlushSoon() {
 	})
 }
 
-// Close closes the store once it is used no more. What was written since the last flush is lost.
+// Close closes the store once it is used no more. What was written since the last flush is lost. The end of a store that has panicked is
+// not waited for: what panicked may have held its locks.
 func (d *DB) Close() error {
-	err := d.end()
-	d.closing.Wait()
-	if damage := d.Damage(); damage != nil {
-		return damage
+	d.over.Store(true)
+	var err error
+	if !d.panicked.Load() {
+		err = d.end()
+		d.closing.Wait()
+	}
+	if damage := d.damage.Load(); damage != nil {
+		return *damage
 	}
 	return err
 }
 
-func (d *DB) end() error {
+func (d *DB) end() (err error) {
+	if !d.begin() {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = d.caught(p)
+		}
+	}()
+	return d.db.Close()
+}
+
+// begin begins the end: once nobody uses the store, nobody does any more. False where it has begun before, or there is no store.
+func (d *DB) begin() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.db == nil {
-		return nil
+		return false
 	}
 	d.closed = true
-	return d.db.Close()
+	return true
 }
 
 // Lock holds a directory against every other process, and this one.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
@@ -23,7 +24,7 @@ func open(t testing.TB, dir string, fs vfs.FS) (*DB, *Lock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := Open(dir, lock, Options{Cache: 1 << 20, FS: fs}, hclog.NewNullLogger())
+	db, err := Open(filepath.Join(dir, "store"), Options{Cache: 1 << 20, FS: fs}, hclog.NewNullLogger())
 	if err != nil {
 		_ = lock.Release()
 		t.Fatal(err)
@@ -68,8 +69,8 @@ func TestStore(t *testing.T) {
 	if err := errors.Join(db.Flush(), db.Close(), lock.Release()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Get(key(1), func([]byte) {}); !errors.Is(err, ErrClosed) {
-		t.Errorf("reading what is closed: %v", err)
+	if _, err := db.Get(key(1), func([]byte) {}); !errors.Is(err, ErrClosed) || !errors.Is(db.Damage(), ErrClosed) {
+		t.Errorf("reading what is closed: %v, %v", err, db.Damage())
 	}
 	db, lock = open(t, dir, nil)
 	if n, err := read(db); n != 5000 || err != nil {
@@ -155,6 +156,67 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// panics is a file system that panics where tables are read.
+type panics struct {
+	vfs.FS
+	now *atomic.Bool
+}
+
+func (p panics) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if p.now.Load() && strings.HasSuffix(name, ".sst") {
+		panic("checksum of nonsense")
+	}
+	return p.FS.Open(name, opts...)
+}
+
+func (p panics) List(dir string) ([]string, error) {
+	if p.now.Load() {
+		panic("a list of nonsense")
+	}
+	return p.FS.List(dir)
+}
+
+// TestPanics: where damaged files make the store panic, at its opening or later, that is damage, and ends neither the process nor its Close.
+func TestPanics(t *testing.T) {
+	dir, fs := t.TempDir(), panics{vfs.Default, &atomic.Bool{}}
+	db, lock := open(t, dir, fs)
+	defer lock.Release()
+	if err := errors.Join(put(db, 0, 100), db.Flush(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	fs.now.Store(true)
+	if db, err := Open(filepath.Join(dir, "store"), Options{Cache: 1 << 20, FS: fs}, hclog.NewNullLogger()); err == nil || db != nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Fatalf("opened: %v", err)
+	}
+	fs.now.Store(false)
+	for name, use := range map[string]func(db *DB) error{
+		"get": func(db *DB) error { _, err := db.Get(key(1), func([]byte) { panic("nonsense") }); return err },
+		"scan": func(db *DB) error {
+			return db.Scan(key(0), nil, func([]byte, func() ([]byte, error)) (bool, error) { panic("nonsense") })
+		},
+		"write": func(db *DB) error { return db.use(func(*pebble.DB) error { panic("nonsense") }) },
+	} {
+		dir := t.TempDir()
+		db, lock := open(t, dir, nil)
+		if err := put(db, 0, 10); err != nil {
+			t.Fatal(err)
+		}
+		if err := use(db); err == nil || !strings.Contains(err.Error(), "nonsense") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := db.Damage(); err == nil {
+			t.Errorf("%s: whole", name)
+		}
+		if _, err := db.Get(key(1), func([]byte) {}); err == nil {
+			t.Errorf("%s: goes on", name)
+		}
+		if err := errors.Join(db.Close(), lock.Release()); err == nil {
+			t.Errorf("%s: closed without a word", name)
+		}
+		db.closing.Wait() // here it comes to an end
+	}
+}
+
 // FuzzDamage: files that were changed or cut are found, or hold what they should. What is left of a store that is not found damaged is a
 // first part of what was written.
 func FuzzDamage(f *testing.F) {
@@ -177,13 +239,13 @@ func FuzzDamage(f *testing.F) {
 		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
-		damage(t, to, int(file), int(at), flip, cut)
+		damage(t, filepath.Join(to, "store"), int(file), int(at), flip, cut)
 		lock, err := LockDirectory(to)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer lock.Release()
-		db, err := Open(to, lock, Options{Cache: 1 << 20}, hclog.NewNullLogger())
+		db, err := Open(filepath.Join(to, "store"), Options{Cache: 1 << 20}, hclog.NewNullLogger())
 		if err != nil {
 			return
 		}
