@@ -416,6 +416,11 @@ func TestCacheStaysYoung(t *testing.T) {
 	if look() != before+2 {
 		t.Error("it is renewed again at once")
 	}
+	l.retention = time.Millisecond
+	time.Sleep(2 * l.retention)
+	if look() != before+2 {
+		t.Error("it is renewed all the time where deletes are kept for no time")
+	}
 }
 
 // TestCacheWithoutDirectory: everything works without.

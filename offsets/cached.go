@@ -229,6 +229,9 @@ func (p *position) pass(last print) {
 	}
 }
 
+// minRenewal is how often a cache is kept young at most, however soon the topics forget deletes.
+const minRenewal = time.Minute
+
 // tend keeps the cache young while there is nothing to commit: that the topics hold nothing else is known of the moment of our own
 // last record only. No commit may be under way.
 func (l *Ledger) tend(ctx context.Context) error {
@@ -236,7 +239,7 @@ func (l *Ledger) tend(ctx context.Context) error {
 		return nil
 	}
 	l.cfg.Cache.tend()
-	if time.Since(l.proven) < l.retention/8 {
+	if time.Since(l.proven) < max(l.retention/8, minRenewal) {
 		return nil
 	}
 	began := time.Now()
