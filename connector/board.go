@@ -16,6 +16,7 @@ const (
 	signalsEvery = time.Second      // how often the signal topic is looked at
 	signalsWait  = 10 * time.Second // how long a term waits for what stands in it
 	maxSignals   = 10_000           // that are kept; of those that ask for the same, the last counts
+	maxBoard     = 16 << 20         // bytes of all that are kept
 )
 
 // SignalReader reads the signal topic.
@@ -37,9 +38,12 @@ type board struct {
 
 	mu    sync.Mutex
 	all   []*Signal // in the order of seq
+	size  int       // of all
 	seq   int       // of the last
 	at    *Position // of the last record read; nil: none
 	fresh chan struct{}
+	until time.Time // terms wait for the start no longer; zero: none has waited yet
+	late  sync.Once // says so
 }
 
 func newBoard(cfg Config, log hclog.Logger) *board {
@@ -143,14 +147,7 @@ func (b *board) show(found []*Signal, last *Committed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, s := range found {
-		b.all = slices.DeleteFunc(b.all, func(o *Signal) bool { return o.same(s) })
-		if len(b.all) == maxSignals {
-			b.log.Warn("a signal is dropped: there are too many", "topic", b.topic, "offset", b.all[0].At.Offset, "id", b.all[0].ID)
-			b.all = slices.Delete(b.all, 0, 1)
-		}
-		b.seq++
-		s.seq = b.seq
-		b.all = append(b.all, s)
+		b.hang(s)
 		if s.At.beyond(b.at) && b.started() {
 			b.log.Info("signal", "type", string(s.Type), "id", s.ID, "offset", s.At.Offset, "topics", s.Topics, "account", s.Account, "collection", s.Collection)
 		}
@@ -167,6 +164,26 @@ func (b *board) show(found []*Signal, last *Committed) {
 	if !b.started() {
 		close(b.ready)
 	}
+}
+
+// hang keeps a signal, in place of one that asks for the same, and drops the oldest where there are too many. The caller holds mu.
+func (b *board) hang(s *Signal) {
+	b.all = slices.DeleteFunc(b.all, func(o *Signal) bool {
+		if !o.same(s) {
+			return false
+		}
+		b.size -= o.size
+		return true
+	})
+	for len(b.all) > 0 && (len(b.all) >= maxSignals || b.size+s.size > maxBoard) {
+		b.log.Warn("a signal is dropped: there are too many", "topic", b.topic, "offset", b.all[0].At.Offset, "id", b.all[0].ID)
+		b.size -= b.all[0].size
+		b.all = slices.Delete(b.all, 0, 1)
+	}
+	b.seq++
+	s.seq = b.seq
+	b.size += s.size
+	b.all = append(b.all, s)
 }
 
 // started tells whether what stood in the topic at the start is shown.
@@ -187,14 +204,29 @@ func (b *board) since(seq int) (found []*Signal, last int, at *Position, fresh <
 	return slices.Clone(b.all[i:]), b.seq, b.at, b.fresh
 }
 
-// await waits until what stood in the topic at the start is shown, for a while: a stream that begins before is read once too often.
+// await waits until what stood in the topic at the start is shown, for a while: a stream that begins before is read once too often. Where the
+// topic cannot be read, that is waited for once, not by each term.
 func (b *board) await(ctx context.Context) {
-	timer := time.NewTimer(signalsWait)
+	wait := b.patience()
+	if wait <= 0 || b.started() {
+		return
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-b.ready:
 	case <-ctx.Done():
 	case <-timer.C:
-		b.log.Warn("the streams go on before the signals have been read", "topic", b.topic)
+		b.late.Do(func() { b.log.Warn("the streams go on before the signals have been read", "topic", b.topic) })
 	}
+}
+
+// patience is how long a term may still wait.
+func (b *board) patience() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.until.IsZero() {
+		b.until = time.Now().Add(signalsWait)
+	}
+	return time.Until(b.until)
 }

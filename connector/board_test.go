@@ -3,7 +3,11 @@ package connector
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -106,4 +110,76 @@ func TestBoardIsBounded(t *testing.T) {
 	if more, last, _, _ := b.since(b.seq - 1); len(more) != 1 || last != b.seq {
 		t.Errorf("%d follow", len(more))
 	}
+}
+
+// What is kept takes so many bytes at most, the regular expressions counted.
+func TestBoardIsBoundedInBytes(t *testing.T) {
+	m := &memSignals{}
+	pattern := strings.Repeat("(a{900})", 20)
+	for i := range 40 {
+		m.snapshot(pattern, fmt.Sprintf(`,"account":"%d"`, i))
+	}
+	b := newTestBoard(m)
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	offsets, _ := shown(b)
+	if n := len(offsets); n < 5 || n > 20 || offsets[n-1] != 39 || b.size > maxBoard {
+		t.Errorf("%d signals of %d bytes: %v", n, b.size, offsets)
+	}
+	m.snapshot("a", `,"account":"39"`)
+	m.snapshot(pattern, `,"account":"39"`)
+	before := b.size
+	if _, err := b.read(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	found, _, _, _ := b.since(0)
+	for _, s := range found {
+		sum += s.size
+	}
+	if b.size != sum || b.size > maxBoard || before > maxBoard {
+		t.Errorf("%d bytes, counted %d", sum, b.size)
+	}
+}
+
+// A signal topic that cannot be read holds up the start, for a while, and no term after it.
+func TestSignalsThatCannotBeReadAreWaitedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.asked.err = errLost
+		w.up.put(w.up.add("/a/"), "1", "=1")
+		w.start()
+		time.Sleep(signalsWait - time.Second)
+		if n := len(w.ledger.records()); n != 0 {
+			t.Errorf("%d records before the signals", n)
+		}
+		w.polls(1)
+		w.check("/a/")
+		var polled atomic.Int64 // ms since 1970
+		w.up.fail(func(kind string, _ int) error {
+			if kind == "home" {
+				polled.Store(time.Now().UnixMilli())
+			}
+			return nil
+		})
+		loads := func() int {
+			w.ledger.mu.Lock()
+			defer w.ledger.mu.Unlock()
+			return w.ledger.loads
+		}
+		for range 3 {
+			w.ledger.mu.Lock()
+			w.ledger.overtaken = true
+			w.ledger.mu.Unlock()
+			for before := loads(); loads() == before; {
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+			if since := time.Since(time.UnixMilli(polled.Load())); since > time.Second {
+				t.Errorf("the term has begun, and the last poll was %v ago", since)
+			}
+		}
+		w.end()
+	})
 }

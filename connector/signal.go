@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,8 @@ const (
 	maxSignalTopics   = 100
 	maxSignalPattern  = 500
 	maxSignalSelector = 4096
+	maxSignalProgram  = 20_000 // instructions of all its patterns
+	instruction       = 64     // bytes of memory that one takes, about
 )
 
 // Signal is a request that somebody has written into the signal topic, in Debezium's form:
@@ -45,6 +48,7 @@ type Signal struct {
 
 	patterns []*regexp.Regexp
 	seq      int
+	size     int // bytes that it takes, about
 }
 
 // Position is where a record stands in the signal topic. Offsets begin anew where the topic is made anew: then the time tells.
@@ -96,7 +100,7 @@ func ParseSignal(value []byte) (Signal, error) {
 	if err := d.check(v.Type); err != nil {
 		return Signal{}, err
 	}
-	s := Signal{ID: v.ID, Type: v.Type, Account: d.Account, Collection: d.Collection, Topics: d.DataCollections}
+	s := Signal{ID: v.ID, Type: v.Type, Account: d.Account, Collection: d.Collection, Topics: d.DataCollections, size: len(value)}
 	return s, s.compile()
 }
 
@@ -128,6 +132,7 @@ var topicName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // compile makes the patterns of what is not the name of a topic.
 func (s *Signal) compile() error {
+	program := 0
 	for _, text := range s.Topics {
 		if text == "" || len(text) > maxSignalPattern {
 			return fmt.Errorf("a data-collection of %d bytes; there must be 1 to %d", len(text), maxSignalPattern)
@@ -135,13 +140,33 @@ func (s *Signal) compile() error {
 		if topicName.MatchString(text) {
 			continue
 		}
-		re, err := regexp.Compile(`^(?:` + text + `)$`)
+		re, n, err := pattern(text)
+		if err == nil && program+n > maxSignalProgram {
+			err = errors.New("the patterns of the signal are too large together")
+		}
 		if err != nil {
 			return fmt.Errorf("the data-collection %.100q: %w", text, err)
 		}
+		program += n
+		s.size += n * instruction
 		s.patterns = append(s.patterns, re)
 	}
 	return nil
+}
+
+// pattern makes a regular expression for the whole of names, and tells how many instructions it is. The text has to be one by itself: else it
+// could close the group that keeps it whole.
+func pattern(text string) (*regexp.Regexp, int, error) {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, 0, err
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(program.Inst) > maxSignalProgram {
+		return nil, maxSignalProgram + 1, err
+	}
+	re, err := regexp.Compile(`^(?:` + text + `)$`)
+	return re, len(program.Inst), err
 }
 
 // Value is the value of a record that asks for the same.
