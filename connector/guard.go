@@ -27,9 +27,12 @@ type Hold struct {
 	Signal  *Position `json:"signal,omitempty"` // how far the signals had been read: what was decided before is not meant
 }
 
-// decides tells whether a signal at p is a decision about h.
-func (h *Hold) decides(p Position) bool {
-	return p.beyond(h.Signal) && (h.Signal != nil || p.TimeMs >= h.SinceMs)
+// decided tells whether a signal is a decision about h.
+func (h *Hold) decided(s *Signal) bool {
+	if s.Held != 0 && s.Held != h.SinceMs {
+		return false
+	}
+	return s.At.beyond(h.Signal) && (h.Signal != nil || s.At.TimeMs >= h.SinceMs)
 }
 
 // watch is what an earlier look at a listing has found missing. It is kept in memory only: after a start there are two looks again.
@@ -65,7 +68,7 @@ const (
 
 // ruling is what somebody has decided about the stream's hold, "" where nobody has.
 func (t *task) ruling() SignalType {
-	if t.ruled == nil || t.cp.State == nil || t.cp.State.Hold == nil || !t.cp.State.Hold.decides(t.ruled.At) {
+	if t.ruled == nil || t.cp.State == nil || t.cp.State.Hold == nil || !t.cp.State.Hold.decided(t.ruled) {
 		return ""
 	}
 	return t.ruled.Type

@@ -250,6 +250,40 @@ func TestDecisionDuringAStart(t *testing.T) {
 	})
 }
 
+// A decision that names what it is about decides nothing else, however it is addressed.
+func TestADecisionNamesWhatItIsAbout(t *testing.T) {
+	guarded(t, func(t *testing.T, w *world, a *memCollection) {
+		about := func(what SignalType, sinceMs int64) {
+			s := Signal{Type: what, Topics: []string{"cal.work.events"}, Held: sinceMs}
+			w.asked.write("cal", string(s.Value()))
+			time.Sleep(2 * signalsEvery)
+		}
+		since := func() int64 { return w.ledger.stream(events("/a/")).state.Hold.SinceMs }
+		w.lose(a, true, six()...)
+		w.polls(2)
+		w.is(Holding, 6, 10)
+		first := since()
+		about(ApproveDeletes, first-1)
+		w.is(Holding, 6, 10)
+		about(RefuseDeletes, first)
+		w.is(Following, 6, 10)
+		about(ApproveDeletes, first)
+		w.is(Following, 0, 4)
+		for i := range 6 {
+			w.up.put(a, fmt.Sprint("new", i), "=1")
+		}
+		w.polls(2)
+		w.lose(a, true, "new0", "new1", "new2", "new3", "new4", "new5")
+		w.polls(2)
+		w.is(Holding, 6, 10)
+		about(ApproveDeletes, first)
+		w.is(Holding, 6, 10)
+		about(ApproveDeletes, since())
+		w.is(Following, 0, 4)
+		w.check("/a/")
+	})
+}
+
 // Who has approved of six has not approved of ten.
 func TestApprovalIsOfWhatWasSeen(t *testing.T) {
 	for _, down := range []bool{false, true} {

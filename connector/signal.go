@@ -35,7 +35,7 @@ const (
 //	{"id": "…", "type": "execute-snapshot", "data": {"type": "incremental",
 //	 "data-collections": ["cal.work.events"], "account": "alice", "collection": "/alice/work/"}}
 //
-// The record's key is the topic prefix. A data-collection is the name of a data topic or, where it has characters that
+// A decision may name what it is about with "held-since-ms". The record's key is the topic prefix. A data-collection is the name of a data topic or, where it has characters that
 // no name has, a regular expression that matches the whole of names. Account and collection, where they are given, narrow the choice to
 // streams of that account and that collection.
 type Signal struct {
@@ -44,6 +44,7 @@ type Signal struct {
 	Account    string // "": any
 	Collection string // "": any, and the streams of accounts too
 	Topics     []string
+	Held       int64 // of a decision: the Hold.SinceMs of what it is about; 0: whatever is held
 	At         Position
 
 	patterns []*regexp.Regexp
@@ -73,6 +74,7 @@ type signalData struct {
 	DataCollections      []string          `json:"data-collections"`
 	Account              string            `json:"account,omitempty"`
 	Collection           string            `json:"collection,omitempty"`
+	HeldSinceMs          int64             `json:"held-since-ms,omitempty"`
 	AdditionalConditions []json.RawMessage `json:"additional-conditions,omitempty"`
 	AdditionalCondition  string            `json:"additional-condition,omitempty"`
 }
@@ -100,7 +102,7 @@ func ParseSignal(value []byte) (Signal, error) {
 	if err := d.check(v.Type); err != nil {
 		return Signal{}, err
 	}
-	s := Signal{ID: v.ID, Type: v.Type, Account: d.Account, Collection: d.Collection, Topics: d.DataCollections, size: len(value)}
+	s := Signal{ID: v.ID, Type: v.Type, Account: d.Account, Collection: d.Collection, Topics: d.DataCollections, Held: d.HeldSinceMs, size: len(value)}
 	return s, s.compile()
 }
 
@@ -116,6 +118,8 @@ func (d *signalData) check(t SignalType) error {
 	switch {
 	case t == ExecuteSnapshot && kind != "" && kind != "incremental" && kind != "blocking":
 		return fmt.Errorf("the kind of snapshot %.100q is neither incremental nor blocking", d.Type)
+	case t == ExecuteSnapshot && d.HeldSinceMs != 0:
+		return errors.New("held-since-ms is for decisions about deletes")
 	case len(d.AdditionalConditions) > 0 || d.AdditionalCondition != "":
 		return errors.New("additional conditions cannot be met: account and collection choose streams")
 	case len(d.DataCollections) == 0:
@@ -171,7 +175,7 @@ func pattern(text string) (*regexp.Regexp, int, error) {
 
 // Value is the value of a record that asks for the same.
 func (s *Signal) Value() []byte {
-	d := signalData{DataCollections: s.Topics, Account: s.Account, Collection: s.Collection}
+	d := signalData{DataCollections: s.Topics, Account: s.Account, Collection: s.Collection, HeldSinceMs: s.Held}
 	if s.Type == ExecuteSnapshot {
 		d.Type = "incremental"
 	}

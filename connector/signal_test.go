@@ -20,6 +20,8 @@ func TestParseSignal(t *testing.T) {
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":[]}}`:                                                                       "names no data-collections",
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":[""]}}`:                                                                     "0 bytes",
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":["("]}}`:                                                                    "missing closing",
+		`{"id":"1","type":"execute-snapshot","data":{"data-collections":["a"],"held-since-ms":1}}`:                                                  "for decisions",
+		`{"id":"1","type":"approve-deletes","data":{"data-collections":["a"],"held-since-ms":1}}`:                                                   all,
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":["cal.work.acl)|(.*"]}}`:                                                    "unexpected )",
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":["(a{100}){10}"]}}`:                                                         all,
 		`{"id":"1","type":"execute-snapshot","data":{"data-collections":["(ab{100}){10}","(bc{1000}){1}` + strings.Repeat("(a{1000})", 20) + `"]}}`: "too large together",

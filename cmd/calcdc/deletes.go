@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,7 +23,8 @@ func newDeletes() *cobra.Command {
 			"deleted until another full look, deletes.confirm_after later, comes to the same. approve does not wait for it; refuse\n" +
 			"keeps the rows until a listing shows all of them again, or until they are approved later.\n\n" +
 			"Decisions are requests in <topic_prefix>-signal, as those of calcdc snapshot: no worker is fenced, and where none\n" +
-			"runs, the next one heeds them. A decision is about what is held when it is written.",
+			"runs, the next one heeds them. A decision is about what is held when it is written, and about the streams that are\n" +
+			"shown: what is held later, of them or of others that match, is not decided with it.",
 		Example: "  calcdc deletes list --config calcdc.yaml\n" +
 			"  calcdc deletes approve --config calcdc.yaml --source work --account alice --collection /alice/work/\n" +
 			"  calcdc deletes refuse --config calcdc.yaml --source work --account alice",
@@ -112,21 +112,21 @@ func newDecision(use, short, effect string, what connector.SignalType) *cobra.Co
 			return err
 		}
 		views, err := decide(cmd.Context(), c, *chosen, what, cmd.ErrOrStderr())
-		if err != nil {
+		if err != nil && len(views) == 0 {
 			return err
 		}
 		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), map[string]any{"decision": what, "streams": views})
+			return errors.Join(printJSON(cmd.OutOrStdout(), map[string]any{"decision": what, "streams": views}), err)
 		}
 		for _, v := range views {
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%sd %s, %d of %d rows: %s\n", use, clean(v.Stream.String()), v.Hold.Rows, v.Hold.Of, effect)
 		}
-		return nil
+		return err
 	}
 	return cmd
 }
 
-// decide writes a decision about the chosen streams whose deletes are held, and returns these.
+// decide writes a decision about each of the chosen streams whose deletes are held, and returns these.
 func decide(ctx context.Context, c *config.Config, chosen selection, what connector.SignalType, logTo io.Writer) ([]heldView, error) {
 	client, err := reach(ctx, c, nil, newLogger(config.Log{Level: "warn", Format: c.Log.Format}, logTo))
 	if err != nil {
@@ -141,12 +141,12 @@ func decide(ctx context.Context, c *config.Config, chosen selection, what connec
 	if len(views) == 0 {
 		return nil, errors.New("no deletes are held of a stream that matches; calcdc deletes list shows those that are")
 	}
-	signal := connector.Signal{ID: rand.Text(), Type: what, Account: chosen.account, Collection: chosen.collection}
-	for _, v := range views {
-		signal.Topics = append(signal.Topics, connectorConfig(c).DataTopic(v.Stream))
+	for i, v := range views { // one for each: what is held from now on is not meant
+		signal := connector.Signal{ID: rand.Text(), Type: what, Account: v.Account, Collection: v.Collection,
+			Topics: []string{connectorConfig(c).DataTopic(v.Stream)}, Held: v.Hold.SinceMs}
+		if _, err := sendSignal(ctx, c, client, signal); err != nil {
+			return views[:i], err
+		}
 	}
-	slices.Sort(signal.Topics)
-	signal.Topics = slices.Compact(signal.Topics)
-	_, err = sendSignal(ctx, c, client, signal)
-	return views, err
+	return views, nil
 }
