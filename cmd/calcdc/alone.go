@@ -16,7 +16,7 @@ func atLeastOnce(c *config.Config) bool { return c.Delivery == "at_least_once" }
 
 // errNotAlone ends a process that is not the only one where it has to be.
 var errNotAlone = errors.New("another process with this name has loaded the same partitions, twice within two minutes: with delivery: at_least_once " +
-	"there may be one only; stop the other, or give this one another name")
+	"there may be one only; stop the other, or give this one another name (an offset tool that is run twice looks the same: stop calcdc before)")
 
 // company watches for other processes where nothing fences them. An offset tool passes once; a second process comes back.
 type company struct {
