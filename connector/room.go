@@ -18,6 +18,18 @@ func newRoom(bytes int64) *room {
 	return &room{turn: make(chan struct{}, 1), units: make(chan struct{}, max(1, bytes/roomUnit))}
 }
 
+// largeBytes is from where a transaction weighs four times its bytes: while it is committed, there are beside its records the state of
+// their rows, and both as they are sent, before compression and after. Smaller ones share transactions whose size is bounded.
+const largeBytes = 8 << 20
+
+// weight is how much room so many bytes of records take.
+func weight(bytes int) int {
+	if bytes > largeBytes {
+		return 4 * bytes
+	}
+	return bytes
+}
+
 // take waits for room for so many bytes, or for all there is where that is less, and returns what to give back.
 func (r *room) take(ctx context.Context, bytes int) (units int, err error) {
 	select {
@@ -26,7 +38,7 @@ func (r *room) take(ctx context.Context, bytes int) (units int, err error) {
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
-	for want := min(1+bytes/roomUnit, cap(r.units)); units < want; units++ {
+	for want := min(1+weight(bytes)/roomUnit, cap(r.units)); units < want; units++ {
 		select {
 		case r.units <- struct{}{}:
 		case <-ctx.Done():

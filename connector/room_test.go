@@ -44,6 +44,31 @@ func TestRoom(t *testing.T) {
 	})
 }
 
+// Of large transactions fewer are held at once than their bytes alone would have room for.
+func TestLargeTransactionsWeighMore(t *testing.T) {
+	for mib, most := range map[int]int{4: 15, 8: 7, 9: 1, 30: 1, 1000: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			r, held := newRoom(defaultRoom), 0
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				for {
+					if _, err := r.take(ctx, mib<<20); err != nil {
+						return
+					}
+					held++
+				}
+			})
+			synctest.Wait()
+			if held != most {
+				t.Errorf("%d of %d MiB, want %d", held, mib, most)
+			}
+			cancel()
+			wg.Wait()
+		})
+	}
+}
+
 // While commits take long, more streams are read than may be read at once, since those that wait for Kafka ask nothing more of
 // the source; but no more than there is room for.
 func TestSlowCommits(t *testing.T) {

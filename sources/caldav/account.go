@@ -55,6 +55,7 @@ type Service struct {
 	base  *url.URL
 	plain *http.Client
 	ahead *ahead
+	long  *long
 }
 
 // Open returns the service of cfg. It sends nothing yet.
@@ -74,7 +75,8 @@ func Open(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, base: base, plain: plain, ahead: newAhead(cfg.Ahead)}, nil
+	return &Service{cfg: cfg, base: base, plain: plain, ahead: newAhead(cfg.Ahead),
+		long: newLong(cfg.Ahead, int64(cfg.MaxBody), cfg.Timeout)}, nil
 }
 
 // New returns the account of cred on the service of cfg alone. It sends nothing yet.

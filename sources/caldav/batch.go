@@ -1,7 +1,6 @@
 package caldav
 
 import (
-	"context"
 	"slices"
 
 	"github.com/calcdc/calcdc/connector"
@@ -63,13 +62,9 @@ func (b *batch) flush() error {
 	*b = batch{poll: p}
 	switch {
 	case fetches > 0:
-		return p.work(p.account.client.fetches, p.expect(fetches), func(ctx context.Context, emit func(chunk) error) error {
-			return p.resolve(ctx, entries, emit)
-		})
+		return p.work(p.account.client.fetches, p.expect(fetches), func(out *outlet) error { return p.resolve(entries, out) })
 	case bodies > 0:
-		return p.work(p.cpu, int64(bytes), func(ctx context.Context, emit func(chunk) error) error {
-			return p.resolve(ctx, entries, emit)
-		})
+		return p.work(p.cpu, int64(bytes), func(out *outlet) error { return p.resolve(entries, out) })
 	}
 	c := chunk{resources: make([]connector.Resource, len(entries))}
 	for i, e := range entries {
@@ -88,17 +83,17 @@ func (p *poll) expect(fetches int) int64 {
 }
 
 // resolve turns entries into resources and emits them, in order unless they are too large to be held together.
-func (p *poll) resolve(ctx context.Context, entries []entry, emit func(chunk) error) error {
-	out := results{emit: emit, held: make([]placed, 0, len(entries))}
-	f := fetcher{poll: p, ctx: ctx, out: &out, want: map[string]int{}, entries: entries}
+func (p *poll) resolve(entries []entry, to *outlet) error {
+	out := results{to: to, held: make([]placed, 0, len(entries))}
+	f := fetcher{poll: p, ctx: p.ctx, out: &out, want: map[string]int{}, entries: entries}
 	for i, e := range entries {
 		var err error
 		switch {
 		case e.fetch:
 			f.want[e.id] = i
 		case e.here != nil:
-			err = out.put(i, p.bodied(e.member, e.here), len(e.here.data))
 			entries[i].here = nil
+			err = out.put(i, p.bodied(e.member, e.here), len(e.here.data))
 		default:
 			err = out.put(i, e.done, 0)
 		}
@@ -114,7 +109,7 @@ func (p *poll) resolve(ctx context.Context, entries []entry, emit func(chunk) er
 
 // results holds resources until they make a chunk, and sorts them by position.
 type results struct {
-	emit  func(chunk) error
+	to    *outlet
 	held  []placed
 	bytes int
 }
@@ -129,6 +124,9 @@ func (r *results) put(at int, res connector.Resource, bytes int) error {
 	if r.bytes += bytes; r.bytes < pageBytes {
 		return nil
 	}
+	if bytes > longBytes {
+		return r.show(make(chan struct{}))
+	}
 	return r.flush()
 }
 
@@ -136,11 +134,25 @@ func (r *results) flush() error {
 	if len(r.held) == 0 {
 		return nil
 	}
+	return r.show(nil)
+}
+
+// turn waits until what was read before has been taken, and for room.
+func (r *results) turn(l *long) *turn {
+	return &turn{long: l, first: func() error {
+		if err := r.flush(); err != nil {
+			return err
+		}
+		return r.to.first()
+	}}
+}
+
+func (r *results) show(shown chan struct{}) error {
 	slices.SortFunc(r.held, func(a, b placed) int { return a.at - b.at })
-	c := chunk{resources: make([]connector.Resource, len(r.held)), bytes: r.bytes}
+	c := chunk{resources: make([]connector.Resource, len(r.held)), bytes: r.bytes, shown: shown}
 	for i, h := range r.held {
 		c.resources[i] = h.res
 	}
 	r.held, r.bytes = nil, 0
-	return r.emit(c)
+	return r.to.emit(c)
 }

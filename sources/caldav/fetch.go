@@ -1,6 +1,7 @@
 package caldav
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,6 +118,7 @@ func (f *fetcher) answers(ans *answer, byID map[string]member) (odd []member, er
 		return nil, f.account.unread(f.ctx, ans, err)
 	}
 	defer ms.release()
+	ms.take(f.ctx, f.out.turn(f.account.client.long))
 	for {
 		r, err := ms.next()
 		if errors.Is(err, io.EOF) {
@@ -173,7 +175,9 @@ func (f *fetcher) get(m member) error {
 		return f.refused(m, err)
 	}
 	defer ans.Close()
-	body, err := io.ReadAll(io.LimitReader(ans.body, int64(f.account.cfg.MaxBody)+1))
+	turn := f.out.turn(f.account.client.long)
+	defer turn.end()
+	body, err := readBody(ans.body, f.account.cfg.MaxBody+1, func() error { return turn.begin(f.ctx) })
 	if err != nil {
 		return f.account.unread(f.ctx, ans, malformed(err))
 	}
@@ -185,6 +189,20 @@ func (f *fetcher) get(m member) error {
 	}
 	r := &response{data: body, tooLong: len(body) > f.account.cfg.MaxBody}
 	return f.put(m, f.bodied(m, r), len(body))
+}
+
+// readBody reads at most so many bytes; long is called where there are more than a page's.
+func readBody(r io.Reader, most int, long func() error) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, int64(min(most, longBytes+1))))
+	if err != nil || len(body) <= longBytes {
+		return body, err
+	}
+	if err := long(); err != nil {
+		return nil, err
+	}
+	all := bytes.NewBuffer(body)
+	_, err = all.ReadFrom(io.LimitReader(r, int64(most-len(body))))
+	return all.Bytes(), err
 }
 
 // noObject is the error of an answer that is 200 and yet no calendar object: a page of the server, or of a gateway

@@ -39,6 +39,7 @@ type client struct {
 	fetches  *semaphore.Weighted // requests whose answer is read at once
 	listings *semaphore.Weighted // requests whose answer is read as fast as pages are taken
 	ahead    *ahead              // of the service
+	long     *long               // of the service
 	selves   *semaphore.Weighted // requests about a collection itself, which others wait for while they hold one of the above
 }
 
@@ -76,6 +77,7 @@ func newClient(s *Service, cred Credentials) *client {
 		fetches:  semaphore.NewWeighted(n),
 		listings: semaphore.NewWeighted(n),
 		ahead:    s.ahead,
+		long:     s.long,
 		selves:   semaphore.NewWeighted(n),
 	}
 }

@@ -1,6 +1,7 @@
 package caldav
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,7 @@ type multistatus struct {
 	maxBody int
 	token   string // sync-token, once the end was reached
 	count   int
+	turn    *turn // of whoever reads
 }
 
 // newMultistatus reads up to the first response. What it returns must be released.
@@ -57,7 +59,16 @@ func newMultistatus(r io.Reader, contentType string, maxBody int) (*multistatus,
 }
 
 // release gives the reader's memory back; responses that were read stay good.
-func (m *multistatus) release() { m.x.Release() }
+func (m *multistatus) release() {
+	m.turn.end()
+	m.x.Release()
+}
+
+// take makes long bodies wait for their turn.
+func (m *multistatus) take(ctx context.Context, t *turn) {
+	m.turn = t
+	m.x.Await(longBytes, func() error { return t.begin(ctx) })
+}
 
 // malformed says what is wrong with an answer that could not be read.
 func malformed(err error) error {
@@ -72,8 +83,9 @@ func malformed(err error) error {
 }
 
 // next returns the next response, or io.EOF after the end of a complete answer. The response and its data are
-// the caller's.
+// the caller's; the turn of a long one ends with the next call.
 func (m *multistatus) next() (*response, error) {
+	m.turn.end()
 	for {
 		kind, err := m.x.Next()
 		switch {
@@ -202,7 +214,11 @@ func (m *multistatus) property(p *response) (err error) {
 		var text []byte
 		p.hasData = true
 		text, p.tooLong, err = m.x.Text(m.maxBody)
-		p.data = append(make([]byte, 0, len(text)), text...)
+		if p.data = text; len(text) > longBytes {
+			p.data = m.x.Take()
+		} else {
+			p.data = append(make([]byte, 0, len(text)), text...)
+		}
 	default:
 		err = m.x.Skip()
 	}

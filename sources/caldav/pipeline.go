@@ -24,6 +24,7 @@ type chunk struct {
 	bytes     int // of their bodies
 	mark      *mark
 	err       error
+	shown     chan struct{} // not nil: the page of it holds nothing else from then on, and it is closed once that has been taken
 }
 
 // mark stands at the end of an answer that was read completely.
@@ -55,6 +56,7 @@ type pipeline struct {
 	cpu   *semaphore.Weighted // parsing without a request
 	ahead *ahead
 	wg    sync.WaitGroup
+	last  *job // that was put; the lister's alone
 }
 
 // ahead bounds the bytes of bodies that are read before their turn, by all accounts of a service.
@@ -100,25 +102,18 @@ func (p *pipeline) add(c chunk) error {
 
 // work adds a job of about so many bytes of bodies, which runs beside others once sem has room; weight is taken from it before work
 // returns, so the first job in line never waits for a later one.
-func (p *pipeline) work(sem *semaphore.Weighted, bytes int64, f func(ctx context.Context, emit func(chunk) error) error) error {
+func (p *pipeline) work(sem *semaphore.Weighted, bytes int64, f func(*outlet) error) error {
 	if err := sem.Acquire(p.ctx, 1); err != nil {
 		return err
 	}
 	j := p.newJob()
 	p.wg.Go(func() {
 		defer p.ahead.enter(j, bytes)()
-		emit := func(c chunk) error {
-			select {
-			case j.chunks <- c:
-				return nil
-			case <-p.ctx.Done():
-				return p.ctx.Err()
-			}
-		}
-		err := f(p.ctx, emit)
+		out := &outlet{p.ctx, j}
+		err := f(out)
 		sem.Release(1)
 		if err != nil {
-			_ = emit(chunk{err: err}) // not taken: the caller has gone
+			_ = out.emit(chunk{err: err}) // not taken: the caller has gone
 		}
 		close(j.chunks)
 		select {
@@ -129,7 +124,52 @@ func (p *pipeline) work(sem *semaphore.Weighted, bytes int64, f func(ctx context
 	return p.put(j)
 }
 
+// outlet is where a job's results go.
+type outlet struct {
+	ctx context.Context //nolint:containedctx // of the poll
+	job *job
+}
+
+// emit hands a chunk over; where it says so, it waits until it has been taken.
+func (o *outlet) emit(c chunk) error {
+	select {
+	case o.job.chunks <- c:
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+	if c.shown == nil {
+		return nil
+	}
+	return o.await(c.shown)
+}
+
+// first waits until the job's result is the next to be taken.
+func (o *outlet) first() error { return o.await(o.job.first.Done()) }
+
+func (o *outlet) await(what <-chan struct{}) error {
+	select {
+	case <-what:
+		return o.ctx.Err()
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+}
+
+// drained waits until all that the lister has put has been taken.
+func (p *pipeline) drained() error {
+	if p.last == nil {
+		return nil
+	}
+	select {
+	case <-p.last.taken:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
+
 func (p *pipeline) put(j *job) error {
+	p.last = j
 	select {
 	case p.jobs <- j:
 		return nil
@@ -193,6 +233,10 @@ func (b *pager) take(c chunk) bool {
 		c.resources = c.resources[n:]
 		b.bytes += c.bytes
 		c.bytes = 0
+	}
+	if c.shown != nil {
+		defer close(c.shown)
+		return b.flush()
 	}
 	if c.mark == nil {
 		return true

@@ -36,6 +36,12 @@ func (s *sifter) run(maxBody int) (token string, err error) {
 		return "", err
 	}
 	defer m.release()
+	m.take(s.ctx, &turn{long: s.account.client.long, first: func() error {
+		if err := s.batch.flush(); err != nil {
+			return err
+		}
+		return s.drained()
+	}})
 	for {
 		r, err := m.next()
 		if errors.Is(err, io.EOF) {
@@ -103,7 +109,10 @@ func (s *sifter) member(m member, r *response) error {
 	if s.inline {
 		if r.hasData {
 			s.bodies++
-			return s.batch.body(m, r)
+			if err := s.batch.body(m, r); err != nil || len(r.data) <= longBytes {
+				return err
+			}
+			return s.drained()
 		}
 		s.bodiless++
 	}

@@ -23,12 +23,13 @@ const settleTime = 4 * time.Minute
 
 // upstream is one source of a configuration: some users of a calendar server, or of Google.
 type upstream struct {
-	name  string
-	cal   *calendars
-	cloud *cloud.Cloud
-	path  string // of the url, after its root
-	users []string
-	extra string // more lines of the source, indented by four
+	name   string
+	cal    *calendars
+	cloud  *cloud.Cloud
+	path   string // of the url, after its root
+	users  []string
+	extra  string // more lines of the source, indented by four
+	caldav string // one more line of its caldav
 }
 
 // instance is one configuration of calcdc between calendar servers and Kafka, with the oracle on both ends.
@@ -79,7 +80,7 @@ func (in *instance) write(file, admin, extra string) {
 			b.WriteString(u.cloud.Source(in.t, in.dir, "", u.users...))
 			continue
 		}
-		fmt.Fprintf(&b, "    caldav:\n      url: %s%s\n      components: [VEVENT, VTODO]\n      accounts:\n", u.cal.url, u.path)
+		fmt.Fprintf(&b, "    caldav:\n      url: %s%s\n      %s\n      components: [VEVENT, VTODO]\n      accounts:\n", u.cal.url, u.path, u.caldav)
 		for _, user := range u.users {
 			fmt.Fprintf(&b, "      - {username: %s, password: %s}\n", user, password)
 		}

@@ -16,6 +16,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -60,7 +61,10 @@ type Reader struct {
 	pendingEnd bool // the last start tag was an empty-element tag
 	rooted     bool // the root element has begun
 	text       []byte
-	afterCR    bool // the literal text so far ends in a CR
+	afterCR    bool         // the literal text so far ends in a CR
+	await      func() error // nil: nobody wants to know
+	after      int          // bytes of a text, then await is called
+	awaited    bool         // it has been, of this text
 }
 
 type element struct {
@@ -130,7 +134,7 @@ func (r *Reader) Next() (Kind, error) {
 // Text reads to the end of the element just begun and returns its text, without that of elements within. At most
 // max bytes are kept; over says that there were more. The bytes are good until the next call.
 func (r *Reader) Text(max int) (text []byte, over bool, err error) {
-	r.text, r.afterCR = r.text[:0], false
+	r.text, r.afterCR, r.awaited = r.text[:0], false, false
 	depth := len(r.stack)
 	if r.pendingEnd {
 		_, err := r.Next()
@@ -154,6 +158,27 @@ func (r *Reader) Text(max int) (text []byte, over bool, err error) {
 			return r.text, over, nil
 		}
 	}
+}
+
+// Take makes the bytes that Text has returned the caller's for good.
+func (r *Reader) Take() []byte {
+	text := r.text
+	r.text = nil
+	return text
+}
+
+// Await makes Text call f, once, when a text has n bytes and more may follow. Its error ends the Text.
+func (r *Reader) Await(n int, f func() error) { r.after, r.await = n, f }
+
+// more reads on in a text.
+func (r *Reader) more() error {
+	if r.await != nil && !r.awaited && len(r.text) >= r.after {
+		r.awaited = true
+		if err := r.await(); err != nil {
+			return err
+		}
+	}
+	return r.fill()
 }
 
 // Content reads to the end of the element just begun: child is called at the start of each element in it, which it
@@ -237,7 +262,7 @@ func (r *Reader) chars(keep bool, max int) (over bool, err error) {
 		case lt >= 0:
 			return over, nil
 		default:
-			if err := r.fill(); err != nil {
+			if err := r.more(); err != nil {
 				return over, err
 			}
 		}
@@ -271,8 +296,14 @@ func (r *Reader) literal(b []byte, max int) (over bool) {
 	}
 }
 
+// longText is from where a text's room is doubled: what append adds is so little that much is copied often.
+const longText = 1 << 20
+
 // keep appends to the text what fits.
 func (r *Reader) keep(b []byte, max int) (over bool) {
+	if n := len(r.text); n >= longText && n+len(b) > cap(r.text) {
+		r.text = slices.Grow(r.text, min(n, max-n))
+	}
 	if room := max - len(r.text); len(b) > room {
 		r.text = append(r.text, b[:room]...)
 		return true
@@ -304,7 +335,7 @@ func (r *Reader) tagOrCDATA(keep bool, max int, over *bool) (Kind, error) {
 			r.pos += len("]]>")
 			return 0, nil
 		}
-		if err := r.fill(); err != nil {
+		if err := r.more(); err != nil {
 			return 0, err
 		}
 	}
