@@ -186,7 +186,7 @@ func TestLostTopics(t *testing.T) {
 		{"the state, while it runs", "NAME-state", true, "state-lost", "its record in the state is missing"},
 		{"state and offsets, while it is down", "NAME-state NAME-offsets", false, "state-lost", "nothing is known of streams that were published before"},
 		{"state and offsets, while it runs", "NAME-state NAME-offsets", true, "state-lost", "nothing is known of streams that were published before"},
-		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "it was deleted and made anew"},
+		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "its data topic NAME.work.events"},
 		{"the data, while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events no longer exists"},
 	} {
 		t.Run(lost.name, func(t *testing.T) {
