@@ -1,12 +1,14 @@
 package offsets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,6 +23,8 @@ type Cache struct {
 	log  hclog.Logger
 	lock *kv.Lock
 	dir  string
+
+	watched atomic.Pointer[kv.DB] // the store, for who may not wait
 
 	mu       sync.Mutex
 	db       *kv.DB      // nil: there is none, everything is in memory
@@ -96,7 +100,7 @@ func (c *Cache) open() (*kv.DB, error) {
 		return nil, err
 	}
 	c.settling = time.AfterFunc(soon, c.outlived)
-	db, err := kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
+	db, err := c.openStore()
 	if err == nil {
 		return db, nil
 	}
@@ -104,7 +108,36 @@ func (c *Cache) open() (*kv.DB, error) {
 	if err := c.clear(); err != nil {
 		return nil, err
 	}
-	return kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
+	return c.openStore()
+}
+
+// openStore opens what is there, or a new one.
+func (c *Cache) openStore() (*kv.DB, error) {
+	db, err := kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
+	if err == nil {
+		c.watched.Store(db)
+	}
+	return db, err
+}
+
+// hangAfter is about a seventh of how long the store may take for what it is asked.
+const hangAfter = 10 * time.Second
+
+// Hung returns an error once the store has not answered for more than a minute: its disk hangs, and whoever waits for it does so for good. It returns nil
+// when ctx ends.
+func (c *Cache) Hung(ctx context.Context) error { return c.hung(ctx, hangAfter) }
+
+func (c *Cache) hung(ctx context.Context, every time.Duration) error {
+	if c == nil {
+		<-ctx.Done()
+		return nil
+	}
+	for sleep(ctx, every) {
+		if db := c.watched.Load(); db != nil && db.Stuck() {
+			return fmt.Errorf("the disk of the local cache of the state in %s hangs", c.dir)
+		}
+	}
+	return nil
 }
 
 const (
@@ -145,7 +178,7 @@ func (c *Cache) store() *kv.DB {
 	err := c.clear()
 	if err == nil && !c.replaced {
 		c.replaced = true
-		c.db, err = kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
+		c.db, err = c.openStore()
 	}
 	if c.db == nil {
 		c.log.Warn("the state is kept in memory from now on", "error", err)

@@ -1,12 +1,14 @@
 package offsets
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -127,5 +129,42 @@ func TestClosedCache(t *testing.T) {
 	before := k.stateEnd()
 	if err := l.Commit(t.Context(), []connector.Transaction{h.next()}); err == nil || k.stateEnd() != before {
 		t.Errorf("committed: %v", err)
+	}
+}
+
+// TestCacheHangs: a store that does not answer is noticed, one that does is not, and whoever looks does not wait for it.
+func TestCacheHangs(t *testing.T) {
+	c := cacheOf(t, t.TempDir())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.hung(ctx, time.Millisecond); err != nil {
+		t.Errorf("of a store that is well: %v", err)
+	}
+	b := c.db.NewBatch()
+	b.Set([]byte("k"), nil)
+	if err := c.db.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	reading, answer, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = c.db.Get([]byte("k"), func([]byte) {
+			close(reading)
+			<-answer
+		})
+	}()
+	<-reading
+	c.mu.Lock() // as one has it who waits for the store to end
+	err := c.hung(t.Context(), time.Millisecond)
+	c.mu.Unlock()
+	if err == nil || !strings.Contains(err.Error(), "hangs") {
+		t.Errorf("got %v", err)
+	}
+	close(answer)
+	<-ended
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.hung(ctx, time.Millisecond); err != nil {
+		t.Errorf("of one that has answered: %v", err)
 	}
 }

@@ -41,6 +41,24 @@ func cacheDir() string {
 	return ""
 }
 
+// watchCache ends the process where the cache's disk hangs, until stop is called: what waits for it can be ended in no other way, and the group
+// would take the process for well.
+func watchCache(cache *offsets.Cache, log hclog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := cache.Hung(ctx); err != nil {
+			log.Error("ending at once: nothing can go on here, and other workers can", "error", err)
+			exit(exitFailed)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
 func closeCache(cache *offsets.Cache, log hclog.Logger) {
 	if cache == nil {
 		return

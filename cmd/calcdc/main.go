@@ -66,3 +66,6 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	return report(stderr, err, *started)
 }
+
+// exit ends the process at once, where what it would wait for cannot be ended.
+func exit(code int) { os.Exit(code) }

@@ -69,6 +69,7 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 	})
 	cache := openCache(c, log)
 	defer closeCache(cache, log)
+	defer watchCache(cache, log)()
 	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, cache, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {

@@ -48,7 +48,13 @@ type DB struct {
 	panicked atomic.Bool
 	damage   atomic.Pointer[error]
 	closing  sync.WaitGroup
+
+	turn atomic.Int64
+	uses [turns]atomic.Int64 // that run, by the turn in which they began
 }
+
+// turns is how many calls of Stuck a use may outlive.
+const turns = 8
 
 // ErrClosed says that the store was closed.
 var ErrClosed = errors.New("the store is closed")
@@ -119,8 +125,21 @@ func (d *DB) caught(p any) error {
 	return fmt.Errorf("it panicked: %v", p)
 }
 
+// Stuck tells whether a use has outlived turns-1 calls of Stuck: called now and then, that the disk hangs.
+func (d *DB) Stuck() bool {
+	next := d.turn.Load() + 1
+	if d.uses[next%turns].Load() > 0 {
+		return true
+	}
+	d.turn.Store(next)
+	return false
+}
+
 // use runs f on the open store. An error of it is damage, and so is a panic.
 func (d *DB) use(f func(*pebble.DB) error) (err error) {
+	running := &d.uses[d.turn.Load()%turns]
+	running.Add(1)
+	defer running.Add(-1)
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	defer func() {
