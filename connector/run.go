@@ -17,13 +17,15 @@ const passesPerSource = 8
 
 // fencedPause is how long, more or less, an owner that was fenced waits before it takes the partition back: if the partition was
 // taken away, it is told so meanwhile (a heartbeat of the group is a second); if an offset tool has become the owner for a moment, it
-// ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced before a term has
-// lasted it waits longer, so that two that both take themselves for the owner (each in a group of its own, behind coordinators that
-// only one of them reaches) do not fence each other in a loop.
+// ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced soon after it has
+// begun it waits longer, and so it does each time in a row before a term has lasted, once there have been more than a user's few offset tools: two
+// that both take themselves for the owner (each in a group of its own, behind coordinators that only one of them reaches) do not fence each
+// other in a loop.
 const (
 	fencedPause     = 3 * time.Second
 	longFencedPause = 30 * time.Second
 	lastingTerm     = 5 * time.Minute
+	guestsInARow    = 5
 )
 
 // watchEvery is how soon an idle owner notices that it is no longer one.
@@ -70,6 +72,7 @@ type owner struct {
 // run owns the partition until ctx ends.
 func (o *owner) run(ctx context.Context) {
 	doubt, fenced := newBackOff(100*time.Millisecond, 30*time.Second), newBackOff(fencedPause, longFencedPause)
+	guests := 0 // terms in a row that were long enough to be noticed, and did not last
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := o.term(ctx)
@@ -79,8 +82,14 @@ func (o *owner) run(ctx context.Context) {
 		if time.Since(began) > 10*time.Second {
 			doubt.Reset()
 		}
-		if time.Since(began) >= lastingTerm {
+		switch lasted := time.Since(began); {
+		case lasted >= lastingTerm:
+			guests = 0
 			fenced.Reset()
+		case lasted >= watchEvery:
+			if guests++; guests <= guestsInARow {
+				fenced.Reset()
+			}
 		}
 		pause, told := doubt, (<-chan struct{})(nil)
 		if errors.Is(err, ErrFenced) {
