@@ -5,6 +5,7 @@ LINT_VERSION  := v2.15.0
 LINT          := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 FUZZTIME      ?= 5s
 SIM_BUDGET    ?= 100s
+SIM_FLOOR     ?= 300
 TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
 INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
 
@@ -34,14 +35,14 @@ quick: ## the tests that need Go alone
 	$(GO) test ./...
 	@$(MAKE) --no-print-directory sim
 
-sim: ## the seeded simulation for $(SIM_BUDGET); SEEDS=n: so many seeds; SEED=n: one alone, with its trace in sim.trace
+sim: ## the seeded simulation for $(SIM_BUDGET), at least $(SIM_FLOOR) seeds; SEEDS=n: so many seeds; SEED=n: one alone, with its trace in sim.trace
 	$(GO) run ./test/sim/cmd/replay $(CACHE)/replay
 	$(GO) test -count=1 -v -tags replay -overlay $(CACHE)/replay/overlay.json -timeout 0 -run '^TestSimulation$$' ./test/sim -args \
-	  -budget $(SIM_BUDGET) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(SEED),-seed $(SEED) -trace $(CURDIR)/sim.trace)
+	  -budget $(SIM_BUDGET) -floor $(SIM_FLOOR) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(SEED),-seed $(SEED) -trace $(CURDIR)/sim.trace)
 
-mutants: ## every rule taken out of the code in turn, each must be missed by the simulation or a named test; ONLY=text: those of that name
+mutants: ## every rule taken out of the code in turn, each must be missed by the simulation or a named test; ONLY=text, SHARD=1/9: some of them
 	$(GO) run ./test/sim/cmd/replay $(CACHE)/replay
-	$(GO) run ./test/sim/cmd/mutants -replay $(CACHE)/replay/overlay.json $(if $(ONLY),-only '$(ONLY)')
+	$(GO) run ./test/sim/cmd/mutants -replay $(CACHE)/replay/overlay.json $(if $(ONLY),-only '$(ONLY)') $(if $(SHARD),-shard $(SHARD)) $(if $(SEEDS),-seeds $(SEEDS))
 
 test: quick ## everything: the quick tests, then those on a real Kafka and real CalDAV servers
 	$(TESTSERVERS) -optional -- $(GO) test -count=1 -p 1 -parallel 4 -timeout 20m -tags integration $(INTEGRATION)

@@ -151,9 +151,9 @@ func (f *follower) next() func(context.Context) error {
 	return nil
 }
 
-// moved tells whether the home's sign asks for a look. Each collection is looked at once after a start.
+// moved tells whether the home's sign, or another configuration, asks for a look. Each collection is looked at once after a start.
 func (f *follower) moved() bool {
-	return !f.looked || f.again || f.want.Value == "" || f.want.Value != f.seen
+	return !f.looked || f.again || f.hash != f.configHash || f.want.Value == "" || f.want.Value != f.seen
 }
 
 // note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has

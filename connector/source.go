@@ -44,7 +44,8 @@ type Query struct {
 	Needs func(id, etag string) bool
 	// Fresh says that Needs will want every body, or nearly, as in a snapshot: the listing may as well bring them.
 	Fresh bool
-	// Pending are resources to fetch besides what is listed: their body could not be had before.
+	// Pending are resources to fetch besides what a delta lists: their body could not be had before. A poll that shows
+	// everything shows none that it does not list: they are gone.
 	Pending []string
 }
 

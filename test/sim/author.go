@@ -3,21 +3,25 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/calcdc/calcdc/connector"
 )
 
-var names = []string{"/a/", "/b/", "/c/"}
+var (
+	names = []string{"/a/", "/b/", "/c/"}
+	hints = []string{"version", "token", "hash", "coarse", "coarse", "none"}
+)
 
-// newService is a service whose behaviour the seed decides.
-func newService(d *dice, note func(string, ...any)) *service {
-	s := &service{name: source, dice: d, note: note}
+// newService is a service whose behaviour the seed decides. What only a reconcile could make good it does where there is one.
+func newService(d *dice, note func(string, ...any), healed bool) *service {
+	s := &service{name: source, dice: d, note: note, healed: healed}
 	for _, name := range []string{"alice", "bob"} {
 		r := d.roll("traits " + name)
-		a := &account{service: s, name: name, config: "1", collections: map[string]*collection{}, past: map[string]*collection{}, settings: newShelf(0), history: history{}}
+		a := &account{service: s, name: name, config: "1", collections: map[string]*collection{}, past: map[string]*collection{}, settings: newShelf(0), denied: map[rowKey]time.Time{}, history: history{}}
 		a.traits = traits{
-			page: 1 + r.IntN(4), hint: []string{"version", "version", "coarse", "none"}[r.IntN(4)],
-			silent: r.IntN(4) == 0, lies: r.IntN(16) == 0, listsOnly: r.IntN(8) == 0, homeDeltas: r.IntN(3) == 0,
+			page: 1 + r.IntN(4), hint: hints[r.IntN(len(hints))],
+			silent: r.IntN(4) == 0 && healed, lies: r.IntN(16) == 0 && healed, listsOnly: r.IntN(8) == 0, homeDeltas: r.IntN(3) == 0,
 			overlap: r.IntN(4) == 0, repeats: r.IntN(4) == 0, extra: r.IntN(3) == 0, noETag: r.IntN(8) == 0,
 		}
 		if a.homeDeltas {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -18,6 +19,8 @@ type service struct {
 	dice *dice
 	note func(format string, args ...any)
 
+	healed bool // by reconciles
+
 	mu       sync.Mutex
 	accounts []*account
 	weather  weather
@@ -27,7 +30,7 @@ type service struct {
 type weather struct {
 	fail  float64 // an error, at once or after a while
 	dead  float64 // a token that is no longer valid, though it is
-	omit  float64 // a listing that leaves out a member, and says that it is complete
+	omit  float64 // a listing that leaves out a member, and says that it is complete; one that none will follow by itself does not
 	lose  float64 // a body that is missing though it is listed
 	deny  float64 // a body that is refused
 	vague float64 // a look that answers wrongly once, or cannot tell
@@ -36,7 +39,7 @@ type weather struct {
 // traits are how an account's server behaves; they do not change while it lives.
 type traits struct {
 	page       int
-	hint       string // version, coarse, none
+	hint       string // version, token, hash, coarse, none: what stands for a collection in the home
 	silent     bool   // a forgotten token is answered with what is there, without an error and without deletions
 	lies       bool   // some changes leave the ETag as it was
 	listsOnly  bool   // there are no tokens: each poll is a listing
@@ -59,6 +62,7 @@ type account struct {
 	settings    *shelf
 	homeLog     []string // by version: the collection that has changed
 	homeOldest  int
+	denied      map[rowKey]time.Time // bodies that are refused, until when
 	history     history
 }
 
@@ -101,7 +105,16 @@ func newShelf(generation int) *shelf {
 
 func (s *shelf) token() string { return fmt.Sprintf("%d.%d", s.generation, s.version) }
 
-// since is the version that a token names; false where it is of another generation.
+// sum is a hash of what there is.
+func (s *shelf) sum() string {
+	h := fnv.New64a()
+	for _, id := range slices.Sorted(maps.Keys(s.members)) {
+		_, _ = fmt.Fprintf(h, "%s %s %s;", id, s.members[id].body, s.members[id].parent)
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// parse is the version that a token names; false where it is of another generation.
 func (s *shelf) parse(token string) (int, bool) {
 	g, v, _ := strings.Cut(token, ".")
 	version, err := strconv.Atoi(v)

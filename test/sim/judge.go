@@ -108,6 +108,8 @@ func (j *judge) fold(r record) {
 		j.marker(m, s, r, marker)
 	case r.value == nil && m.buried == nil:
 		j.fault(r, "a tombstone without its d")
+	case r.value == nil:
+		j.w.met.add("tombstone")
 	case r.value != nil:
 		j.change(m, s, r, id)
 		return
@@ -120,6 +122,7 @@ func (j *judge) marker(m *mirror, s connector.Stream, r record, kind string) {
 	n.epoch, _ = strconv.ParseInt(r.headers["calcdc.epoch"], 10, 64)
 	switch kind {
 	case "snapshot-begin", "snapshot-reset":
+		j.w.met.add(strings.TrimPrefix(kind, "snapshot-") + " " + n.reason)
 		if n.epoch != m.epoch+1 {
 			j.fault(r, "epoch %d after %d", n.epoch, m.epoch)
 		}
@@ -134,6 +137,7 @@ func (j *judge) marker(m *mirror, s connector.Stream, r record, kind string) {
 		}
 		m.epoch, m.open, m.opened = n.epoch, true, n.reason
 	case "snapshot-end":
+		j.w.met.add("end")
 		n.count, _ = strconv.ParseInt(r.headers["calcdc.count"], 10, 64)
 		if !m.open || n.epoch != m.epoch || n.count != int64(len(m.rows)) || n.reason != m.opened {
 			j.fault(r, "an end (%+v) in epoch %d, open %v (%s), with %d rows", n, m.epoch, m.open, m.opened, len(m.rows))
@@ -173,6 +177,7 @@ func (j *judge) change(m *mirror, s connector.Stream, r record, id string) {
 		return
 	}
 	j.identity(m, r, &e)
+	j.w.met.add(e.Op)
 	old, known := m.rows[id]
 	if known && e.Op != "c" && e.Op != "r" && !bytes.Equal(e.Before, old.json) || !known && !bytes.Equal(e.Before, null) {
 		j.fault(r, "%s: before is\n%s, not\n%s", e.Op, e.Before, old.json)
@@ -197,6 +202,9 @@ func (j *judge) change(m *mirror, s connector.Stream, r record, id string) {
 	}
 	if now.value != unreadable && !j.history(s).had(rowKey{s, id}, now.value) {
 		j.fault(r, "a row that never was: %s", now.value)
+	}
+	if now.value == unreadable {
+		j.w.met.add("unreadable")
 	}
 	m.rows[id] = now
 	m.fresh[id] = true

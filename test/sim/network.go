@@ -19,6 +19,7 @@ type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
 	answers   map[string][]byte // to requests that a deposed leader might answer
+	met       *tally
 }
 
 func newNetwork() *network {
@@ -294,6 +295,7 @@ func (n *network) remembered(q sent, b []byte) []byte {
 	defer n.mu.Unlock()
 	before, known := n.answers[q.asks]
 	if q.stale && known {
+		n.met.add("stale answer")
 		return append(append(slices.Clone(before[:4]), b[4:8]...), before[8:]...)
 	}
 	if api := int16(binary.BigEndian.Uint16([]byte(q.asks))); api == 1 || api == 2 {

@@ -137,7 +137,7 @@ func (a *account) answer(q connector.Query, r *rand.Rand) (answer, error) {
 		ans.entries = a.delta(s, since, r)
 	}
 	for _, id := range q.Pending {
-		if !slices.ContainsFunc(ans.entries, func(e entry) bool { return e.id == id }) {
+		if !ans.listing && !slices.ContainsFunc(ans.entries, func(e entry) bool { return e.id == id }) {
 			ans.entries = append(ans.entries, entry{id: id})
 		}
 	}
@@ -158,7 +158,7 @@ func everything(s *shelf) []entry {
 // all is a listing, from which something may be left out.
 func (a *account) all(s *shelf, r *rand.Rand) []entry {
 	out := everything(s)
-	if len(out) > 0 && r.Float64() < a.weather.omit {
+	if len(out) > 0 && r.Float64() < a.weather.omit && a.healed {
 		i := r.IntN(len(out))
 		a.note("%s left out", out[i].id)
 		s.wrong = true
@@ -224,7 +224,7 @@ func (a *account) home(q connector.Query, r *rand.Rand) (answer, error) {
 			ans.entries = append(ans.entries, entry{id: name})
 		}
 	}
-	if len(ans.entries) > 0 && r.Float64() < a.weather.omit {
+	if len(ans.entries) > 0 && r.Float64() < a.weather.omit && (a.healed || !a.homeDeltas) {
 		i := r.IntN(len(ans.entries))
 		a.note("%s left out of the home", ans.entries[i].id)
 		ans.entries = slices.Delete(ans.entries, i, i+1)
@@ -284,7 +284,7 @@ func (a *account) fetch(q connector.Query, e entry, listing bool) connector.Reso
 	switch {
 	case !there, r.Float64() < a.weather.lose:
 		return connector.Resource{ID: e.id, Presence: connector.Missing}
-	case r.Float64() < a.weather.deny:
+	case a.denies(q.Stream, e.id, r):
 		return connector.Resource{ID: e.id, Presence: connector.Failed, Err: errDenied, Rows: []connector.Row{row(q.Stream, e.id, "", unreadable)}}
 	}
 	res := connector.Resource{ID: e.id, Presence: connector.Read, ETag: m.etag, Hash: connector.HashOf([]byte(m.body)), Parent: m.parent}
@@ -293,6 +293,22 @@ func (a *account) fetch(q connector.Query, e entry, listing bool) connector.Reso
 		res.Rows = append(res.Rows, row(q.Stream, id, m.etag, rows[id]))
 	}
 	return res
+}
+
+// denies tells whether a body is refused, as it will be for a while then. The caller holds mu.
+func (a *account) denies(s connector.Stream, id string, r *rand.Rand) bool {
+	if a.weather.deny == 0 {
+		return false
+	}
+	k := rowKey{s, id}
+	if until := a.denied[k]; time.Now().Before(until) {
+		return true
+	}
+	if r.Float64() >= a.weather.deny {
+		return false
+	}
+	a.denied[k] = time.Now().Add(time.Duration(r.Int64N(int64(time.Minute))))
+	return true
 }
 
 // unreadable is what stands in place of a body that is refused.
@@ -315,6 +331,13 @@ func (a *account) calendar(s connector.Stream, e entry) connector.Resource {
 	switch a.hint {
 	case "version":
 		res.Hint = connector.Hint{Value: c.events.token() + "/" + c.acl.token()}
+	case "token": // of the events, as long as there is nothing else
+		res.Hint = connector.Hint{Value: c.events.token()}
+		if a.extra {
+			res.Hint.Value += "/" + c.acl.token()
+		}
+	case "hash": // as before where a change is taken back
+		res.Hint = connector.Hint{Value: c.events.sum() + c.acl.sum()}
 	case "coarse":
 		last := c.events.changed
 		if c.acl.changed.After(last) {

@@ -13,6 +13,7 @@ import (
 type Result struct {
 	Hash    uint64 // of its history: equal for two runs that were the same
 	Records int
+	Met     string        // what happened, and how often: a tally's
 	Took    time.Duration // of its own time
 	Err     error
 }
@@ -32,7 +33,7 @@ func run(seed uint64, trace io.Writer) Result {
 	w.overseer.kill()
 	w.cluster.Close()
 	time.Sleep(2 * time.Minute) // what still waits for something ends
-	return Result{Hash: w.sum.Sum64(), Records: w.judge.records, Took: time.Since(began), Err: err}
+	return Result{Hash: w.sum.Sum64(), Records: w.judge.records, Met: w.met.String(), Took: time.Since(began), Err: err}
 }
 
 // play is the seed's story: some minutes of trouble, with a look at what was committed now and then, then fair days, at the end of which the
@@ -133,6 +134,7 @@ func (w *world) strike(r *rand.Rand) error {
 	switch r.IntN(24) {
 	case 0, 1, 2: // a crash, and another worker at once or soon
 		if len(w.running) > 0 {
+			w.met.add("crash")
 			w.running[0].crash()
 			w.fading = append(w.fading, w.running[0])
 			w.running = w.running[1:]
@@ -142,6 +144,7 @@ func (w *world) strike(r *rand.Rand) error {
 		}
 	case 3, 4: // another worker
 		if len(w.running) < 3 {
+			w.met.add("second worker")
 			return w.start()
 		}
 	case 11: // a tool becomes the owner, and looks
@@ -154,17 +157,20 @@ func (w *world) strike(r *rand.Rand) error {
 		a := w.service.accounts[r.IntN(2)]
 		w.service.mu.Lock()
 		a.config += "'"
+		w.met.add("config")
 		w.service.mu.Unlock()
 	case 9: // the process is cut off for a while
 		if len(w.running) > 0 {
 			d := time.Duration(r.Int64N(int64(50 * time.Second)))
 			w.running[0].host.stall(d)
+			w.met.add("cut off")
 			if d > session {
 				w.silent(w.running[0].seat, d)
 			}
 		}
 	case 10: // it is asked to end
 		if len(w.running) > 0 {
+			w.met.add("stop")
 			w.running[0].stop()
 			w.fading = append(w.fading, w.running[0])
 			w.running = w.running[1:]
@@ -190,12 +196,14 @@ func (w *world) inspect(r *rand.Rand) error {
 			if r.IntN(12) == 0 {
 				w.note("reset %s", s)
 				w.asked[s] = true
+				w.met.add("tool resets")
 				return o.ledger.Reset(ctx, s)
 			}
 		}
 		return nil
 	})
 	w.note("the tool: %v %v", sure, err)
+	w.met.add("tool")
 	if !sure {
 		wrong = nil
 	}
@@ -223,10 +231,10 @@ func (w *world) settled() error {
 
 // rest is how long it may take until everything is as it is at the service.
 func (w *world) rest() time.Duration {
-	rest := session + 2*time.Minute + reconcileInterval*11/10
+	rest := session + 2*time.Minute + w.heals*11/10
 	for _, a := range w.service.accounts {
 		if a.lies { // only every seventh comparison trusts no ETag
-			rest = 8 * reconcileInterval * 11 / 10
+			rest = 8 * w.heals * 11 / 10
 		}
 	}
 	return rest

@@ -29,8 +29,8 @@ const (
 	source     = "work"
 	partitions = 2 // of every topic
 
-	pollInterval      = 6 * time.Second
-	reconcileInterval = 45 * time.Second
+	pollInterval   = 6 * time.Second
+	reconcileEvery = 45 * time.Second // where there is one
 )
 
 // world is everything but calcdc: a cluster, a network, a calendar service, and what was noted of them.
@@ -43,6 +43,7 @@ type world struct {
 	service  *service
 	changes  bool // events.resnapshot: changes
 	judge    *judge
+	heals    time.Duration // the interval of reconciles; 0: there are none, which would heal what another rule should have seen to
 
 	mu      sync.Mutex
 	storm   storm
@@ -57,6 +58,7 @@ type world struct {
 	generation int // of the group
 
 	asked map[connector.Stream]bool // streams that a tool has reset, or tried to
+	met   tally
 }
 
 // storm is how likely each kind of trouble is on the way to and from the brokers; 0 is fair.
@@ -87,7 +89,11 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 	}
 	w.cluster.Fault(w.faults()...)
 	w.changes = w.dice.roll("changes").IntN(5) == 0
-	w.service = newService(w.dice, w.note)
+	if w.dice.roll("heals").IntN(2) == 0 {
+		w.heals = reconcileEvery
+	}
+	w.service = newService(w.dice, w.note, w.heals > 0)
+	w.net.met = &w.met
 	w.judge = newJudge(w)
 	return w, nil
 }
@@ -128,7 +134,11 @@ func (w *world) faults() []kfake.Fault {
 			w.mu.Lock()
 			p := w.storm.code
 			w.mu.Unlock()
-			return p > 0 && w.dice.roll(fmt.Sprint("code ", i)).Float64() < p
+			strikes := p > 0 && w.dice.roll(fmt.Sprint("code ", i)).Float64() < p
+			if strikes {
+				w.met.add("code")
+			}
+			return strikes
 		}})
 	}
 	return out
@@ -145,10 +155,13 @@ func (w *world) travel(from string) func(int16, string) fate {
 		switch x := r.Float64(); {
 		case x < s.lost:
 			f.lost = true
+			w.met.add("request lost")
 		case x < s.lost+s.mute:
 			f.mute = true
+			w.met.add("answer lost")
 		case x < s.lost+s.mute+s.silent:
 			f.silent = true
+			w.met.add("no answer")
 		case time.Now().Before(until):
 			f.stale = true
 		}
@@ -188,7 +201,7 @@ func (w *world) launch() (*worker, error) {
 	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
 	go func() {
 		defer close(k.done)
-		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return w.ledger(k.client, p, log) })
+		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, p, log), &w.met} })
 		w.note("%s ends: %v", k.name, k.err)
 		k.client.Close()
 		k.host.kill()
@@ -229,7 +242,7 @@ func (w *world) config() connector.Config {
 }
 
 func (w *world) sources() []connector.Source {
-	s := connector.Source{Name: source, Connector: "sim", PollInterval: pollInterval, ReconcileInterval: reconcileInterval,
+	s := connector.Source{Name: source, Connector: "sim", PollInterval: pollInterval, ReconcileInterval: w.heals,
 		Streams: []connector.Kind{connector.Events, connector.Calendars, connector.ACL, connector.Settings}}
 	for _, a := range w.service.accounts {
 		s.Accounts = append(s.Accounts, a)
@@ -315,6 +328,7 @@ func (w *world) depose() {
 	r := w.dice.roll("depose")
 	b := w.brokers[r.IntN(len(w.brokers))]
 	w.note("%s is deposed", b)
+	w.met.add("deposed")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.deposed[b] = time.Now().Add(time.Duration(r.Int64N(int64(1200 * time.Millisecond))))
@@ -330,11 +344,13 @@ func (w *world) shuffle() error {
 	r := w.dice.roll("shuffle")
 	if r.IntN(3) == 0 {
 		w.note("coordinators move")
+		w.met.add("coordinators move")
 		w.cluster.RehashCoordinators()
 		return nil
 	}
 	all := topics()
 	topic, p := all[r.IntN(len(all))], int32(r.IntN(partitions))
 	w.note("%s %d moves", topic, p)
+	w.met.add("leader moves")
 	return w.cluster.MoveTopicPartition(topic, p, 1-w.cluster.LeaderFor(topic, p))
 }

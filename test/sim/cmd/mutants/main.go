@@ -1,144 +1,139 @@
 // Command mutants takes each rule of the connector out of the code in turn and sees that it is missed: by the simulation, or by the
 // test that the table names. It is run from the top of the repository.
+//
+// First what is played is played with nothing taken out: it passes, or what it says of a mutant means nothing. Then each mutant is built;
+// one that does not build is a mistake in the table, not one that was caught. The simulation plays so many seeds of it, always the same
+// ones, so that what it finds does not hang on the machine. The verdicts:
+//
+//	caught    something has failed
+//	SURVIVED  everything has passed: a rule that nobody would miss
+//	UNBUILT   it does not compile, its text is no longer in the code, or there is no such test
+//	HUNG      nothing has failed, and a seed or the test did not end; counted as caught only where the table says so
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"os/signal"
 	"strings"
 	"time"
 )
 
 func main() {
-	replay := flag.String("replay", "", "the overlay of the replay command")
-	only := flag.String("only", "", "only mutants whose name holds this")
-	budget := flag.Duration("budget", time.Minute, "for how long the simulation may look for one of them")
+	var o options
+	flag.StringVar(&o.replay, "replay", "", "the overlay of the replay command")
+	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this")
+	flag.StringVar(&o.shard, "shard", "1/1", "i/n: each n-th mutant, from the i-th on")
+	flag.IntVar(&o.seeds, "seeds", 400, "how many seeds the simulation may play to find one of them")
+	flag.BoolVar(&o.rehearse, "rehearse", true, "first play all with nothing taken out")
+	flag.BoolVar(&o.list, "list", false, "only name them")
 	flag.Parse()
-	if err := run(context.Background(), *replay, *only, *budget); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, replay, only string, budget time.Duration) error {
+type options struct {
+	replay, only, shard string
+	seeds               int
+	rehearse, list      bool
+}
+
+// chosen are the mutants that are to be played.
+func (o options) chosen() ([]mutant, error) {
+	var i, n int
+	if _, err := fmt.Sscanf(o.shard, "%d/%d", &i, &n); err != nil || i < 1 || i > n {
+		return nil, fmt.Errorf("the shard %q is not i/n", o.shard)
+	}
+	var out []mutant
+	for _, m := range mutants {
+		if strings.Contains(m.name, o.only) {
+			out = append(out, m)
+		}
+	}
+	var mine []mutant
+	for k := i - 1; k < len(out); k += n {
+		mine = append(mine, out[k])
+	}
+	return mine, nil
+}
+
+func run(ctx context.Context, o options) error {
+	chosen, err := o.chosen()
+	if err != nil {
+		return err
+	}
+	if o.list {
+		for _, m := range chosen {
+			fmt.Printf("%-80s %s\n", m.name, m.by())
+		}
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	missed, played := 0, 0
-	var survivors []string
-	for _, m := range mutants {
-		if !strings.Contains(m.name, only) {
-			continue
+	s := stage{dir: dir, options: o}
+	if o.rehearse {
+		if err := s.rehearse(ctx, chosen); err != nil {
+			return err
 		}
-		began := time.Now()
-		played++
-		how, err := m.hunt(ctx, dir, replay, budget)
-		if err != nil {
-			how = "SURVIVES: " + err.Error()
-			survivors = append(survivors, m.name)
-		} else {
-			missed++
-		}
-		fmt.Printf("%-75s %5.0f s  %s\n", m.name, time.Since(began).Seconds(), how)
 	}
-	fmt.Printf("%d of %d are missed\n", missed, played)
-	if len(survivors) > 0 {
-		return errors.New("nobody misses: " + strings.Join(survivors, "; "))
+	var done []played
+	for _, m := range chosen {
+		began := time.Now()
+		v, how := s.play(ctx, m)
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), conclude(done))
+		}
+		p := played{m, v, how, time.Since(began)}
+		fmt.Println(p)
+		done = append(done, p)
+	}
+	return conclude(done)
+}
+
+// played is a mutant with what has become of it.
+type played struct {
+	mutant
+	verdict verdict
+	how     string
+	took    time.Duration
+}
+
+func (p played) String() string {
+	return fmt.Sprintf("%-8s %-80s %4.0f s  %s", p.verdict, p.name, p.took.Seconds(), p.how)
+}
+
+// well tells whether the mutant was caught, or hangs as the table says.
+func (p played) well() bool { return p.verdict == caught || p.verdict == hung && p.hangs }
+
+// conclude prints how many of each verdict there are, and all that was not caught.
+func conclude(all []played) error {
+	counts := map[verdict]int{}
+	var wrong []played
+	for _, p := range all {
+		counts[p.verdict]++
+		if !p.well() {
+			wrong = append(wrong, p)
+		}
+	}
+	fmt.Printf("\n%d mutants: %d caught, %d hung, %d survived, %d unbuilt\n", len(all), counts[caught], counts[hung], counts[survived], counts[unbuilt])
+	for _, p := range wrong {
+		fmt.Println(p)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%d of %d mutants were not caught", len(wrong), len(all))
+	}
+	if len(all) == 0 {
+		return errors.New("there is no such mutant")
 	}
 	return nil
-}
-
-// hunt returns what has missed the rule.
-func (m mutant) hunt(ctx context.Context, dir, replay string, budget time.Duration) (string, error) {
-	args := []string{"test", "-count=1", "-vet=off", "-timeout", "10m"}
-	base := ""
-	if m.test == "" {
-		base = replay
-	}
-	overlay, err := m.overlay(dir, base)
-	if err != nil {
-		return "", err
-	}
-	args = append(args, "-overlay", overlay)
-	if pkg, pattern, ok := strings.Cut(m.test, " "); ok {
-		args = append(args, "-run", "^("+pattern+")$", pkg)
-	} else {
-		args = append(args, "-tags", "replay", "-run", "^TestSimulation$", "./test/sim", "-args", "-budget", budget.String(), "-silence", "90s")
-	}
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
-	switch text := string(out); {
-	case err == nil:
-		return "", errors.New("the tests pass")
-	case strings.Contains(text, "[build failed]"), strings.Contains(text, "[setup failed]"), strings.Contains(text, "no tests to run"):
-		return "", fmt.Errorf("it does not compile, or there is no such test:\n%s", text)
-	default:
-		return reason(text, m.test), nil
-	}
-}
-
-// reason is the first line of a failed test that says something.
-func reason(out, test string) string {
-	if test != "" {
-		return test
-	}
-	for line := range strings.Lines(out) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "sim_test.go") {
-			_, line, _ = strings.Cut(line, ": ")
-			return line[:min(len(line), 150)]
-		}
-	}
-	return "it failed"
-}
-
-// overlay writes the mutated files, on top of the replay command's.
-func (m mutant) overlay(dir, replay string) (string, error) {
-	o := struct{ Replace map[string]string }{map[string]string{}}
-	if replay != "" {
-		b, err := os.ReadFile(replay)
-		if err == nil {
-			err = json.Unmarshal(b, &o)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	top, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	texts := map[string]string{}
-	for _, e := range m.edits {
-		if _, ok := texts[e.file]; !ok {
-			b, err := os.ReadFile(e.file)
-			if err != nil {
-				return "", err
-			}
-			texts[e.file] = string(b)
-		}
-		if n := strings.Count(texts[e.file], e.old); n != 1 {
-			return "", fmt.Errorf("%s has %q %d times, not once: the table needs to be looked at", e.file, e.old, n)
-		}
-		texts[e.file] = strings.Replace(texts[e.file], e.old, e.now, 1)
-	}
-	for file, text := range texts {
-		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		o.Replace[filepath.Join(top, file)] = to
-	}
-	b, err := json.Marshal(o)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, b, 0o600)
 }

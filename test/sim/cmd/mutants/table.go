@@ -4,7 +4,8 @@ package main
 type mutant struct {
 	name  string // of the rule, and what is done to it
 	edits []edit
-	test  string // package and pattern of the test that must fail; "": the simulation
+	test  string // package and pattern of the tests of which one must fail; "": the simulation
+	hangs bool   // that what plays it does not end counts as caught
 }
 
 // edit replaces a text that stands once in a file.
@@ -38,10 +39,10 @@ var mutants = []mutant{
 		"		if err != nil && (q.Token != \"\" || p.seen == nil) {\n			return Page{}, fmt.Errorf(\"polling %s: %w\", p.cp.Stream, err)\n		}\n		page.Last = page.Last || err != nil\n"},
 		{sweep, "func(at Presence) bool { return at != Gone }", "func(at Presence) bool { return at == Forbidden }"}}},
 	{name: "4: the end of a log is believed", edits: []edit{
-		{ledger, "	if err := l.catchUp(ctx, ends[0], ends[1]); err != nil {", "	ends[0], _ = l.r.End(ctx, Topic(l.cfg.Name), l.cfg.Partition)\n	ends[1], _ = l.r.End(ctx, StateTopic(l.cfg.Name), l.cfg.Partition)\n	if err := l.catchUp(ctx, ends[0]-1, ends[1]-1); err != nil {"},
+		{ledger, "	if err := l.catchUp(ctx, ends, began); err != nil {", "	ends[0], _ = l.r.End(ctx, Topic(l.cfg.Name), l.cfg.Partition)\n	ends[1], _ = l.r.End(ctx, StateTopic(l.cfg.Name), l.cfg.Partition)\n	ends[0], ends[1] = ends[0]-1, ends[1]-1\n	if err := l.catchUp(ctx, ends, began); err != nil {"},
 		{"offsets/position.go", "	if last != end {", "	if last < 0 && last > end {"}}},
 	{name: "4: loading without fencing again", edits: []edit{{ledger, "	if err := l.p.Fence(ctx); err != nil {", "	if l.state.next > 0 {\n	} else if err := l.p.Fence(ctx); err != nil {"}}},
-	{name: "4: an idle owner does not look whether it still is one", edits: []edit{{"connector/run.go", "		if overtaken {", "		if false {"}}, test: "./connector TestIdleOwnerNoticesThatItWasOvertaken"},
+	{name: "4: an idle owner does not look whether it still is one", edits: []edit{{"connector/run.go", "		if overtaken {", "		if overtaken && false {"}}, test: "./connector TestIdleOwnerNoticesThatItWasOvertaken"},
 	{name: "5: no marker before a re-snapshot", edits: []edit{{builder, "		b.tx.Records = b.env.mark(*p.mark)\n", ""}}},
 	{name: "5: the partition is chosen again", edits: []edit{{builder, "partition: b.state.Partition,", "partition: int32(b.state.Commit) % 2,"}}},
 	{name: "5: the end before the last deletions", edits: []edit{{pass, "	b, err := p.sweep(ctx, last.Listing || compared)\n", "	if p.snap && p.mark == nil {\n		early := p.begin()\n		early.end()\n		early.state.Phase = Snapshot\n		early.tx.State = &early.state\n		if err := p.submit(ctx, early); err != nil {\n			return err\n		}\n	}\n	b, err := p.sweep(ctx, last.Listing || compared)\n"}}},
@@ -74,6 +75,8 @@ var mutants = []mutant{
 	{name: "hint: it counts as seen though it moved during the pass", edits: []edit{{follow, "	f.note(hint, f.commits() != before && f.token() != hint.Value)\n", "	f.mu.Lock()\n	hint = f.want\n	f.mu.Unlock()\n	f.note(hint, false)\n"}}, test: "./connector TestHintThatMovesDuringAPass"},
 	{name: "hint: it counts as seen though the pass failed", edits: []edit{{follow, "	before := f.commits()\n", "	before := f.commits()\n	f.note(hint, false)\n"}}},
 	{name: "hint: a time proves that nothing changed", edits: []edit{{follow, "	f.again = beyond || h.Coarse && (!f.looked || h.Value != f.seen)\n", "	f.again = false && beyond\n"}}},
+	{name: "hint: one that comes again proves that nothing changed", edits: []edit{{follow, "	f.again = beyond || h.Coarse", "	f.again = false && beyond || h.Coarse"}}},
+	{name: "hint: it says all, whatever the configuration", edits: []edit{{follow, "f.again || f.hash != f.configHash ||", "f.again ||"}}},
 	{name: "hint: it survives that the home missed the collection", edits: []edit{{follow, "	f.listed, f.looked = false, false // back", "	f.listed = false // back"}}, test: "./connector TestMissedCollectionIsLookedAtAgain"},
 	{name: "children: they stay when their parent goes", edits: []edit{{sweep, "	orphans, err := p.orphans(ctx)\n	return slices.Values(orphans), err\n", "	return slices.Values[[]string](nil), nil\n"}}},
 	{name: "children: they go unseen with their parent", edits: []edit{{sweep, "			if at == Gone {\n", "			if at == Gone || at == Read {\n"}}},
