@@ -23,6 +23,7 @@ type memLedger struct {
 	slow    atomic.Int64 // how long a commit takes
 
 	overtaken bool              // until the next Load
+	doubt     error             // the same: what is committed is unknown, though no commit has failed
 	lost      map[Stream]string // reasons, until Mend
 	blank     bool              // what is lost does not show before a Mend has found out: nothing is known of it
 	mend      func(Stream) error
@@ -92,7 +93,7 @@ func (l *memLedger) Load(context.Context) (map[Stream]*Checkpoint, error) {
 	all := map[Stream]*Checkpoint{}
 	names := make([]Stream, 0, len(l.streams))
 	l.loads++
-	l.overtaken = false
+	l.overtaken, l.doubt = false, nil
 	for s, m := range l.streams {
 		lost := l.lost[s] != ""
 		if lost && !l.blank || !lost && (m.state != nil || m.offset != nil) {
@@ -165,7 +166,7 @@ func (l *memLedger) Mend(_ context.Context, s Stream) (*Checkpoint, error) {
 func (l *memLedger) Overtaken(context.Context) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.overtaken, nil
+	return l.overtaken, l.doubt
 }
 
 func (l *memLedger) Commit(ctx context.Context, txs []Transaction) error {

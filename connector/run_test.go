@@ -442,6 +442,30 @@ func TestIdleOwnerNoticesThatItWasOvertaken(t *testing.T) {
 	})
 }
 
+// An owner that commits nothing finds out too that what is committed is unknown, and loads again; trouble of another kind is no reason.
+func TestIdleOwnerInDoubtLoadsAgain(t *testing.T) {
+	for _, fault := range []error{fmt.Errorf("the local store has failed: %w", ErrDoubt), errLost} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.up.put(w.up.add("/a/"), "1", "=1")
+			w.start()
+			w.polls(1)
+			w.ledger.mu.Lock()
+			w.ledger.doubt = fault
+			before := w.ledger.loads
+			w.ledger.mu.Unlock()
+			w.polls(2)
+			w.ledger.mu.Lock()
+			again := w.ledger.loads > before
+			w.ledger.mu.Unlock()
+			if again != errors.Is(fault, ErrDoubt) {
+				t.Errorf("%v: loaded again: %v", fault, again)
+			}
+			w.end()
+		})
+	}
+}
+
 // Collections that hang hold up their source once, not at each retry.
 func TestHangingCollectionsHoldUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

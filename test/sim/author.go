@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/calcdc/calcdc/connector"
@@ -124,7 +126,14 @@ func (s *service) unsettle(r *rand.Rand) {
 	switch k := r.IntN(40); {
 	case k < 29:
 		a.write(name, c, r)
-	case k >= 30 && k < 33:
+	case k >= 30 && k < 32:
+		a.forget(c.events)
+	case k == 32: // most of it goes, and no token tells
+		for _, id := range slices.Sorted(maps.Keys(c.events.members)) {
+			if r.IntN(3) > 0 {
+				a.del(a.stream(connector.Events, name), c.events, id)
+			}
+		}
 		a.forget(c.events)
 	case k == 33:
 		for _, n := range names {
@@ -169,11 +178,36 @@ func (a *account) forget(s *shelf) {
 	a.note("%s forgets its tokens", a.name)
 }
 
-// fair lets the weather clear up, and shows what was forbidden.
+// flicker changes something while the account's home is being listed, and takes it back before it is listed again.
+func (a *account) flicker() {
+	r := a.dice.roll("flicker " + a.name)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	name, id := names[r.IntN(len(names))], string(rune('a'+r.IntN(6)))
+	if r.Float64() >= a.weather.flicker || !a.visible(name) {
+		return
+	}
+	c, s := a.collections[name], a.stream(connector.Events, name)
+	was, there := c.events.members[id]
+	a.put(s, c.events, id, "=7", was.parent, false)
+	time.AfterFunc(time.Second+time.Duration(r.Int64N(int64(4*time.Second))), func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.collections[name] != c || c.hidden != "" || c.events.members[id].body != "=7" {
+			return
+		}
+		if there {
+			a.put(s, c.events, id, was.body, was.parent, false)
+		} else {
+			a.del(s, c.events, id)
+		}
+	})
+}
+
+// fair shows what was forbidden.
 func (s *service) fair() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.weather = weather{}
 	for _, a := range s.accounts {
 		for _, name := range names {
 			if c := a.collections[name]; c != nil && c.hidden != "" {

@@ -34,6 +34,8 @@ type weather struct {
 	lose  float64 // a body that is missing though it is listed
 	deny  float64 // a body that is refused
 	vague float64 // a look that answers wrongly once, or cannot tell
+
+	flicker float64 // a change between the home's answer and the polls that it leads to, soon taken back
 }
 
 // traits are how an account's server behaves; they do not change while it lives.

@@ -33,6 +33,9 @@ type mirror struct {
 	fresh  map[string]bool // rows published since
 	buried []byte          // key of the d whose tombstone is due
 	opened string          // the reason of the last begin or reset
+	begins int             // how many of these there were
+	asked  int             // of them, those that somebody has asked for
+	due    int             // how many there must be, since a signal asks for one
 	last   notice          // marker
 }
 
@@ -132,9 +135,13 @@ func (j *judge) marker(m *mirror, s connector.Stream, r record, kind string) {
 		if kind == "snapshot-reset" && (m.epoch == 0 || m.open && n.reason == "token-invalid") {
 			j.fault(r, "a reset (%s) while no snapshot has ended", n.reason)
 		}
-		if n.reason == "requested" && !j.w.asked[s] {
-			j.fault(r, "a reset that nobody has asked for")
+		if n.reason == "requested" {
+			m.asked++
 		}
+		if m.asked > j.w.asked[s] {
+			j.fault(r, "%d resets, of which %d were asked for", m.asked, j.w.asked[s])
+		}
+		m.begins++
 		m.epoch, m.open, m.opened = n.epoch, true, n.reason
 	case "snapshot-end":
 		j.w.met.add("end")
@@ -291,6 +298,9 @@ func (j *judge) compare() error {
 		if m.open && truth[s] != nil {
 			errs = append(errs, fmt.Errorf("%s: a snapshot has not ended", s))
 		}
+		if m.begins < m.due && truth[s] != nil {
+			errs = append(errs, fmt.Errorf("%s: a signal has asked for a snapshot, and none has begun", s))
+		}
 		if m.buried != nil {
 			errs = append(errs, fmt.Errorf("%s: no tombstone follows the d of %s", s, m.buried))
 		}
@@ -370,6 +380,9 @@ func (j *judge) ahead(s connector.Stream, cp *connector.Checkpoint, m *mirror) [
 		if b.name == s.Account {
 			a = b
 		}
+	}
+	if cp.State != nil && cp.State.Hold != nil && cp.State.Hold.Kept { // somebody wants it so
+		return nil
 	}
 	if cp.Offset == nil || cp.Offset.Token == "" || s.Kind == connector.Calendars || a.silent || a.lies {
 		return nil

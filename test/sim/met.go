@@ -26,6 +26,7 @@ var due = []string{
 	"fenced", "in doubt", "overtaken",
 	"begin initial", "begin returned", "reset token-invalid", "reset requested", "reset configuration", "end",
 	"c", "r", "u", "d", "tombstone", "unreadable", "emptied",
+	"execute-snapshot", "approve-deletes", "refuse-deletes", "held", "kept",
 }
 
 func (t *tally) add(what string) {
@@ -35,6 +36,12 @@ func (t *tally) add(what string) {
 		t.n = counts{}
 	}
 	t.n[what]++
+}
+
+func (t *tally) count(what string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n[what]
 }
 
 func (t *tally) String() string {
@@ -86,12 +93,24 @@ func (l counted) Commit(ctx context.Context, txs []connector.Transaction) error 
 		l.met.add("in doubt")
 	default:
 		for _, tx := range txs {
-			if tx.State != nil && tx.State.Phase == connector.RemovedAll {
-				l.met.add("emptied")
-			}
+			l.count(tx.State)
 		}
 	}
 	return err
+}
+
+func (l counted) count(state *connector.StreamState) {
+	if state == nil {
+		return
+	}
+	if state.Phase == connector.RemovedAll {
+		l.met.add("emptied")
+	}
+	if state.Hold != nil && state.Hold.Kept {
+		l.met.add("kept")
+	} else if state.Hold != nil {
+		l.met.add("held")
+	}
 }
 
 // Overtaken implements connector.Ledger.

@@ -257,6 +257,9 @@ func (a *account) serve(ctx context.Context, q connector.Query, ans answer, yiel
 		a.note("%s ends early", q.Stream)
 		return
 	}
+	if q.Stream.Kind == connector.Calendars {
+		a.flicker()
+	}
 	yield(connector.Page{Token: ans.token, Last: true, Listing: ans.listing, Overlap: a.overlap}, nil)
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"time"
+
+	"github.com/calcdc/calcdc/connector"
 )
 
 // Result is what a seed came to.
@@ -46,6 +48,9 @@ func (w *world) play() error {
 	for range 1 + r.IntN(2) {
 		if err := w.troubled(r); err != nil {
 			return err
+		}
+		if r.IntN(2) == 0 {
+			w.bustling(r)
 		}
 		if r.IntN(3) == 0 {
 			if err := w.settled(); err != nil {
@@ -89,6 +94,40 @@ func (w *world) troubled(r *rand.Rand) error {
 	return nil
 }
 
+// bustling is a spell of fair weather in which one collection changes all the time. Nothing that begins anew makes good what is missed.
+func (w *world) bustling(r *rand.Rand) {
+	w.clear()
+	if r.IntN(2) == 0 {
+		w.service.mu.Lock()
+		w.service.weather.flicker = 0.5
+		w.service.mu.Unlock()
+	}
+	w.note("bustle")
+	a, name := w.service.accounts[r.IntN(2)], names[r.IntN(len(names))]
+	for range 5 + r.IntN(15) {
+		time.Sleep(time.Duration(r.Int64N(int64(4 * time.Second))))
+		w.service.mu.Lock()
+		if a.visible(name) {
+			a.write(name, a.collections[name], r)
+		}
+		if r.IntN(20) == 0 {
+			a.config += "'"
+			w.met.add("config")
+		}
+		w.service.mu.Unlock()
+	}
+}
+
+// clear ends all bad weather.
+func (w *world) clear() {
+	w.service.mu.Lock()
+	w.service.weather = weather{}
+	w.service.mu.Unlock()
+	w.mu.Lock()
+	w.storm = storm{}
+	w.mu.Unlock()
+}
+
 // gather chooses the weather.
 func (w *world) gather(r *rand.Rand) {
 	choose := func(p float64) float64 {
@@ -98,7 +137,7 @@ func (w *world) gather(r *rand.Rand) {
 		return p * r.Float64()
 	}
 	w.service.mu.Lock()
-	w.service.weather = weather{fail: choose(0.3), dead: choose(0.5), omit: choose(0.5), lose: choose(0.4), deny: choose(0.3), vague: choose(0.8)}
+	w.service.weather = weather{fail: choose(0.3), dead: choose(0.5), omit: choose(0.5), lose: choose(0.4), deny: choose(0.3), vague: choose(0.8), flicker: choose(0.5)}
 	if r.IntN(6) == 0 { // a home that does not know its own
 		w.service.weather.omit, w.service.weather.vague = 0.5, 0.8
 	}
@@ -131,7 +170,11 @@ func (w *world) attend(r *rand.Rand) error {
 
 // strike does what may happen at any moment.
 func (w *world) strike(r *rand.Rand) error {
-	switch r.IntN(24) {
+	if n := w.met.count("held"); n > w.holds && r.IntN(2) == 0 {
+		w.holds = n
+		return w.decide(r)
+	}
+	switch r.IntN(26) {
 	case 0, 1, 2: // a crash, and another worker at once or soon
 		if len(w.running) > 0 {
 			w.met.add("crash")
@@ -168,6 +211,8 @@ func (w *world) strike(r *rand.Rand) error {
 				w.silent(w.running[0].seat, d)
 			}
 		}
+	case 12, 13:
+		return w.signal(connector.ExecuteSnapshot, r)
 	case 10: // it is asked to end
 		if len(w.running) > 0 {
 			w.met.add("stop")
@@ -195,7 +240,7 @@ func (w *world) inspect(r *rand.Rand) error {
 		for _, s := range sorted(o.loaded) {
 			if r.IntN(12) == 0 {
 				w.note("reset %s", s)
-				w.asked[s] = true
+				w.asked[s]++
 				w.met.add("tool resets")
 				return o.ledger.Reset(ctx, s)
 			}
@@ -212,11 +257,12 @@ func (w *world) inspect(r *rand.Rand) error {
 
 // settled lets the weather clear up, waits, and holds the topics against the service.
 func (w *world) settled() error {
+	w.clear()
 	w.service.fair()
-	w.mu.Lock()
-	w.storm = storm{}
-	w.mu.Unlock()
 	w.note("fair")
+	if err := w.relent(); err != nil {
+		return err
+	}
 	if len(w.running) == 0 {
 		if err := w.start(); err != nil {
 			return err
@@ -232,6 +278,9 @@ func (w *world) settled() error {
 // rest is how long it may take until everything is as it is at the service.
 func (w *world) rest() time.Duration {
 	rest := session + 2*time.Minute + w.heals*11/10
+	if w.guarded {
+		rest += 2 * guard.ConfirmAfter
+	}
 	for _, a := range w.service.accounts {
 		if a.lies { // only every seventh comparison trusts no ETag
 			rest = 8 * w.heals * 11 / 10

@@ -57,8 +57,11 @@ type world struct {
 	members    []*seat
 	generation int // of the group
 
-	asked map[connector.Stream]bool // streams that a tool has reset, or tried to
-	met   tally
+	asked   map[connector.Stream]int // how often a reset of the stream was asked for, by a tool or a signal
+	guarded bool
+	holds   int  // of deletions that were seen
+	refused bool // deletions were, and not all approved since
+	met     tally
 }
 
 // storm is how likely each kind of trouble is on the way to and from the brokers; 0 is fair.
@@ -72,9 +75,10 @@ func topics() []string {
 }
 
 func newWorld(seed uint64, trace io.Writer) (*world, error) {
-	w := &world{dice: newDice(seed), net: newNetwork(), trace: trace, sum: fnv.New64a(), deposed: map[string]time.Time{}, asked: map[connector.Stream]bool{}}
+	w := &world{dice: newDice(seed), net: newNetwork(), trace: trace, sum: fnv.New64a(), deposed: map[string]time.Time{}, asked: map[connector.Stream]int{}}
 	var err error
-	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, topics()...))
+	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(2), kfake.ListenFn(w.net.Listen), kfake.SeedTopics(partitions, topics()...),
+		kfake.SeedTopics(1, prefix+"-signal"))
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +91,15 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 			}
 		}
 	}
+	if err := w.cluster.MoveTopicPartition(w.config().SignalTopic(), 0, int32(w.dice.roll("leader").IntN(2))); err != nil {
+		return nil, err
+	}
 	w.cluster.Fault(w.faults()...)
 	w.changes = w.dice.roll("changes").IntN(5) == 0
 	if w.dice.roll("heals").IntN(2) == 0 {
 		w.heals = reconcileEvery
 	}
+	w.guarded = w.dice.roll("guarded").IntN(3) == 0
 	w.service = newService(w.dice, w.note, w.heals > 0)
 	w.net.met = &w.met
 	w.judge = newJudge(w)
@@ -199,6 +207,7 @@ func (w *world) launch() (*worker, error) {
 	k.stop = stop
 	k.seat = w.newSeat(k.name)
 	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
+	conn.Heed(k.client)
 	go func() {
 		defer close(k.done)
 		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, p, log), &w.met} })
@@ -238,7 +247,11 @@ func (w *world) client(h *host, log hclog.Logger) (*kafka.Client, error) {
 }
 
 func (w *world) config() connector.Config {
-	return connector.Config{Version: "sim", TopicPrefix: prefix, Before: connector.BeforeFull, Tombstones: true, Partitions: partitions, Changes: w.changes}
+	c := connector.Config{Version: "sim", TopicPrefix: prefix, Before: connector.BeforeFull, Tombstones: true, Partitions: partitions, Changes: w.changes}
+	if w.guarded {
+		c.Guard = &guard
+	}
+	return c
 }
 
 func (w *world) sources() []connector.Source {
