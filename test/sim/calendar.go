@@ -107,9 +107,10 @@ func newShelf(generation int) *shelf {
 
 func (s *shelf) token() string { return fmt.Sprintf("%d.%d", s.generation, s.version) }
 
-// sum is a hash of what there is.
+// sum is a hash of what there is, and another once tokens are forgotten.
 func (s *shelf) sum() string {
 	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%d %d;", s.generation, s.oldest)
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		_, _ = fmt.Fprintf(h, "%s %s %s;", id, s.members[id].body, s.members[id].parent)
 	}
