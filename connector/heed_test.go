@@ -178,9 +178,29 @@ func TestSignalInTheMiddleOfASnapshot(t *testing.T) {
 		}
 		want(t, w.resets("/a/"), "reset 2 token-invalid")
 		w.asked.snapshot("cal.work.events", `,"collection":"/a/"`)
+		w.end() // cut short, it goes on and ends first
+		w.start()
 		w.polls(5)
 		want(t, w.resets("/a/"), "reset 2 token-invalid", "end 2 token-invalid", "reset 3 requested", "end 3 requested")
 		w.check("/a/", "/b/")
+	})
+}
+
+// What is asked for while a listing is under way is not done by it: what it has shown may be older.
+func TestSignalDuringAListing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world, _, _ *memCollection) {
+		w.up.fail(func(kind string, _ int) error {
+			if kind == "page" {
+				time.Sleep(4 * signalsEvery)
+			}
+			return nil
+		})
+		w.asked.snapshot("cal.work.events", `,"collection":"/a/"`)
+		time.Sleep(2 * signalsEvery)
+		want(t, w.resets("/a/"))
+		w.asked.snapshot("cal.work.events", `,"collection":"/a/"`)
+		w.polls(5)
+		want(t, w.resets("/a/"), "reset 2 requested", "end 2 requested", "reset 3 requested", "end 3 requested")
 	})
 }
 
