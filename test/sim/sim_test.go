@@ -86,7 +86,7 @@ func TestSimulation(t *testing.T) {
 }
 
 // enough seeds meet all that there is to meet.
-const enough = 100
+const enough = 200
 
 // alone is the stripe of a player that plays one seed.
 const alone = 1 << 40
