@@ -48,23 +48,12 @@ type heldView struct {
 func newDeletesList() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List the streams whose deletes are held", Args: cobra.NoArgs,
 		Example: "  calcdc deletes list --config calcdc.yaml --json"}
-	load, asJSON, chosen := configFlag(cmd), jsonFlag(cmd), selectionFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := load()
-		if err != nil {
-			return err
+	return listing(cmd, func(w io.Writer, entries []offsets.Entry, asJSON bool) error {
+		if asJSON {
+			return printJSON(w, heldOf(entries))
 		}
-		entries, err := listOffsets(cmd.Context(), c)
-		if err != nil {
-			return err
-		}
-		views := heldOf(chosen.pick(entries))
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), views)
-		}
-		return printHeld(cmd.OutOrStdout(), views)
-	}
-	return cmd
+		return printHeld(w, heldOf(entries))
+	})
 }
 
 // heldOf are the entries whose deletes are held.

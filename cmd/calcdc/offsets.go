@@ -59,6 +59,23 @@ func (s selection) pick(entries []offsets.Entry) []offsets.Entry {
 	return slices.DeleteFunc(slices.Clone(entries), func(e offsets.Entry) bool { return !s.has(e.Stream) })
 }
 
+// listing makes cmd print what is stored of the streams that its flags choose; nobody is fenced.
+func listing(cmd *cobra.Command, print func(w io.Writer, entries []offsets.Entry, asJSON bool) error) *cobra.Command {
+	load, asJSON, chosen := configFlag(cmd), jsonFlag(cmd), selectionFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		entries, err := listOffsets(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		return print(cmd.OutOrStdout(), chosen.pick(entries), *asJSON)
+	}
+	return cmd
+}
+
 // entryView is an entry for people and programs.
 type entryView struct {
 	connector.Stream
@@ -88,26 +105,16 @@ func newEntryView(e offsets.Entry) entryView {
 func newOffsetsList() *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List every stream with its offset", Args: cobra.NoArgs,
 		Example: "  calcdc offsets list --config calcdc.yaml\n  calcdc offsets list --config calcdc.yaml --source work --json"}
-	load, asJSON, chosen := configFlag(cmd), jsonFlag(cmd), selectionFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := load()
-		if err != nil {
-			return err
-		}
-		entries, err := listOffsets(cmd.Context(), c)
-		if err != nil {
-			return err
-		}
+	return listing(cmd, func(w io.Writer, entries []offsets.Entry, asJSON bool) error {
 		views := []entryView{}
-		for _, e := range chosen.pick(entries) {
+		for _, e := range entries {
 			views = append(views, newEntryView(e))
 		}
-		if *asJSON {
-			return printJSON(cmd.OutOrStdout(), views)
+		if asJSON {
+			return printJSON(w, views)
 		}
-		return printEntries(cmd.OutOrStdout(), views)
-	}
-	return cmd
+		return printEntries(w, views)
+	})
 }
 
 func printEntries(w io.Writer, views []entryView) error {
@@ -148,45 +155,22 @@ func shortened(text string, n int) string {
 func newOffsetsGet() *cobra.Command {
 	cmd := &cobra.Command{Use: "get", Short: "Print one stream's offset and state as JSON", Args: cobra.NoArgs,
 		Example: "  calcdc offsets get --config calcdc.yaml --source work --account alice --collection /alice/work/"}
-	load, chosen := configFlag(cmd), selectionFlags(cmd)
-	_ = jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := load()
-		if err != nil {
-			return err
-		}
-		entries, err := listOffsets(cmd.Context(), c)
-		if err != nil {
-			return err
-		}
-		entries = chosen.pick(entries)
+	return listing(cmd, func(w io.Writer, entries []offsets.Entry, _ bool) error {
 		if len(entries) != 1 {
 			return fmt.Errorf("%s; name one with --source, --account, --collection and --stream (calcdc offsets list has them)",
 				count(len(entries), "matching stream"))
 		}
-		return printJSON(cmd.OutOrStdout(), newEntryView(entries[0]))
-	}
-	return cmd
+		return printJSON(w, newEntryView(entries[0]))
+	})
 }
 
 func newOffsetsExport() *cobra.Command {
 	cmd := &cobra.Command{Use: "export", Short: "Print all offsets in Kafka Connect's format", Args: cobra.NoArgs,
 		Long:    "Print all offsets as Kafka Connect's GET /connectors/<name>/offsets does. Streams without an offset are not in it.",
 		Example: "  calcdc offsets export --config calcdc.yaml > offsets.json"}
-	load, chosen := configFlag(cmd), selectionFlags(cmd)
-	_ = jsonFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := load()
-		if err != nil {
-			return err
-		}
-		entries, err := listOffsets(cmd.Context(), c)
-		if err != nil {
-			return err
-		}
-		return printJSON(cmd.OutOrStdout(), offsets.Export{Entries: chosen.pick(entries)})
-	}
-	return cmd
+	return listing(cmd, func(w io.Writer, entries []offsets.Entry, _ bool) error {
+		return printJSON(w, offsets.Export{Entries: entries})
+	})
 }
 
 func newOffsetsReset() *cobra.Command {
