@@ -110,8 +110,8 @@ func (h *household) poll(ctx context.Context) error {
 		delete(h.absent, id)
 		delete(h.forbidden, id)
 		delete(h.leaving, id)
-		if listed[id].Presence == Read {
-			h.show(ctx, listed[id])
+		if listed[id].there {
+			h.show(ctx, id, listed[id])
 		}
 	}
 	return h.look(ctx, h.unlisted())
@@ -124,26 +124,26 @@ func (h *household) goOn(ctx context.Context, err error) {
 		return
 	}
 	h.shown = time.Now()
-	for _, res := range h.calendars.home.listed {
-		if res.Presence == Read && res.Hint.Value == "" {
-			h.show(ctx, res)
+	for id, c := range h.calendars.home.listed {
+		if c.there && c.hint.Value == "" {
+			h.show(ctx, id, c)
 		}
 	}
 }
 
 // show tells the followers of a collection's streams what the home says of it. A stream that it no longer has, as the
 // acl of a calendar whose owner the account is no more, is emptied.
-func (h *household) show(ctx context.Context, res Resource) {
-	has := res.Streams
+func (h *household) show(ctx context.Context, id string, c collection) {
+	has := c.streams
 	if has == nil {
 		has = []Kind{Events}
 	}
 	for _, k := range perCollection {
-		s := h.stream(res.ID, k)
+		s := h.stream(id, k)
 		switch {
 		case !h.source.follows(k):
 		case slices.Contains(has, k):
-			h.rouse(ctx, s, func(f *follower) { f.show(res.Hint, h.account.ConfigHash(k)) })
+			h.rouse(ctx, s, func(f *follower) { f.show(c.hint, h.account.ConfigHash(k)) })
 		case h.known(s):
 			h.rouse(ctx, s, (*follower).vanish)
 		}

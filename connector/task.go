@@ -54,7 +54,7 @@ type task struct {
 }
 
 func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
-	t := &task{owner: o, source: s, account: a, cp: cp, log: o.c.log, refusals: map[string]int{}, unread: map[string]struct{}{}}
+	t := &task{owner: o, source: s, account: a, cp: cp, log: o.c.log}
 	if cp.Stream.Kind == Calendars {
 		t.home = &home{departed: func(string) bool { return false }}
 	}
@@ -65,14 +65,22 @@ func newTask(o *owner, s *Source, a Account, cp *Checkpoint) *task {
 
 // know takes over what the checkpoint says.
 func (t *task) know() {
-	clear(t.unread)
+	t.unread = nil
 	for _, id := range t.cp.Index.Unread() {
-		t.unread[id] = struct{}{}
+		t.miss(id)
 	}
 	t.status.Unread, t.status.Note = len(t.unread), t.cp.Caveat
 	if state := t.cp.State; state != nil {
 		t.status.Epoch, t.status.Rows, t.partition = state.Epoch, state.Rows, state.Partition
 	}
+}
+
+// miss notes a resource whose body is unknown.
+func (t *task) miss(id string) {
+	if t.unread == nil { // in most streams there is none
+		t.unread = map[string]struct{}{}
+	}
+	t.unread[id] = struct{}{}
 }
 
 // mend has put together again what is lost of the stream: of one of which nothing is known, that may be everything. (Rules of the pass:
@@ -119,7 +127,7 @@ func (t *task) place(ctx context.Context) error {
 func (t *task) committed(tx Transaction) {
 	for _, r := range tx.Resources {
 		if r.State != nil && r.State.Unknown {
-			t.unread[r.ID] = struct{}{}
+			t.miss(r.ID)
 		} else {
 			delete(t.unread, r.ID)
 		}

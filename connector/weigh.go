@@ -51,6 +51,9 @@ func (p *pass) weigh(v view, res Resource) (outcome, error) {
 		return diffUnread(v, false, nil, p.kept), nil
 	case Failed:
 	}
+	if p.refusals == nil {
+		p.refusals = map[string]int{}
+	}
 	if p.refusals[res.ID]++; p.refusals[res.ID] < giveUpAfter {
 		return outcome{}, res.Err
 	}

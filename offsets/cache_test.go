@@ -460,3 +460,35 @@ func TestCacheOfTwoProcesses(t *testing.T) {
 		t.Errorf("%s, want %s again", again.dir, a.dir)
 	}
 }
+
+// TestSettled shows that what was put in is noted during a first snapshot and a load, and not afterwards.
+func TestSettled(t *testing.T) {
+	k := newFakeKafka()
+	c := OpenCache(CacheConfig{Dir: t.TempDir(), Name: "team", Memory: 1 << 20}, hclog.NewNullLogger())
+	defer c.Close()
+	cfg := testConfig()
+	cfg.Cache, cfg.Identify = c, identify
+	l := NewLedger(cfg, &fakeProducer{k: k}, k, hclog.NewNullLogger())
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	notes := func(l *Ledger) bool { return l.fold.streams[alice].index.(*disk).fresh.Load() != nil }
+	tx := snapshotPage(0, 500)
+	if err := l.Commit(t.Context(), []connector.Transaction{tx}); err != nil || !notes(l) {
+		t.Fatal("a snapshot has begun:", err, notes(l))
+	}
+	tx = snapshotPage(500, 1)
+	tx.State.Phase = connector.Streaming
+	if err := l.Commit(t.Context(), []connector.Transaction{tx}); err != nil || notes(l) {
+		t.Fatal("a snapshot has ended:", err, notes(l))
+	}
+	cfg.Cache = OpenCache(CacheConfig{Dir: t.TempDir(), Name: "team", Memory: 1 << 20}, hclog.NewNullLogger())
+	defer cfg.Cache.Close()
+	l = NewLedger(cfg, &fakeProducer{k: k}, k, hclog.NewNullLogger())
+	if _, err := l.Load(t.Context()); err != nil || notes(l) {
+		t.Fatal("a load has ended:", err, notes(l))
+	}
+	if _, ok := l.fold.streams[alice].index.Resource("/alice/work/" + snapshotPage(500, 1).Rows[0].ID + ".ics"); !ok {
+		t.Error("a resource is not there")
+	}
+}

@@ -16,8 +16,8 @@ import (
 // and nothing is committed any more on what it said (Ledger.inDoubt).
 type disk struct {
 	shelf           *shelf
-	number          uint32  // of the stream on the shelf
-	fresh           *filter // all that was ever put in; nil: not known
+	number          uint32                 // of the stream on the shelf
+	fresh           atomic.Pointer[filter] // all that was ever put in; nil: not known
 	resources, rows atomic.Int64
 }
 
@@ -37,8 +37,21 @@ func (x *disk) childKey(parent, id string) []byte {
 
 func packed(s string) string { return string(appendBytes(nil, s)) }
 
+// never tells that a key was certainly never put in.
+func (x *disk) never(key []byte) bool {
+	f := x.fresh.Load()
+	return f != nil && !f.may(key)
+}
+
+// settle ends the noting of what is put in: the stream's first rows are in, and what is asked for from now on is mostly there.
+func (st *stream) settle() {
+	if x, ok := st.index.(*disk); ok && st.state != nil && st.state.Phase != connector.Snapshot {
+		x.fresh.Store(nil)
+	}
+}
+
 func (x *disk) get(key []byte) (value string, ok bool) {
-	if x.fresh != nil && !x.fresh.may(key) {
+	if x.never(key) {
 		return "", false
 	}
 	ok, err := x.shelf.db.Get(key, func(v []byte) { value = string(v) })
@@ -58,7 +71,7 @@ func (x *disk) Resource(id string) (connector.ResourceState, bool) {
 // Row implements connector.Index.
 func (x *disk) Row(id string) (hash connector.Hash, ok bool) {
 	key := x.key(rowEntry, id)
-	if x.fresh != nil && !x.fresh.may(key) {
+	if x.never(key) {
 		return hash, false
 	}
 	ok, _ = x.shelf.db.Get(key, func(v []byte) { copy(hash[:], v[1:]) })
@@ -68,7 +81,7 @@ func (x *disk) Row(id string) (hash connector.Hash, ok bool) {
 // Body implements connector.Index. A store that is damaged has to be loaded again.
 func (x *disk) Body(id string) ([]byte, error) {
 	key := x.key(rowEntry, id)
-	if x.fresh != nil && !x.fresh.may(key) {
+	if x.never(key) {
 		return nil, nil
 	}
 	var body []byte
@@ -229,7 +242,7 @@ func (w *writing) value(x *disk, key []byte) (string, error) {
 	if v, ok := w.held[string(key)]; ok {
 		return v, nil
 	}
-	if x.fresh != nil && !x.fresh.may(key) {
+	if x.never(key) {
 		return "", nil
 	}
 	var value string
@@ -242,7 +255,7 @@ func (w *writing) has(x *disk, key []byte) (bool, error) {
 	if v, ok := w.held[string(key)]; ok {
 		return v != "", nil
 	}
-	if x.fresh != nil && !x.fresh.may(key) {
+	if x.never(key) {
 		return false, nil
 	}
 	there, err := x.shelf.db.Get(key, func([]byte) {})
@@ -254,8 +267,8 @@ func (w *writing) set(x *disk, key []byte, value string) {
 		w.batch.Delete(key)
 	} else {
 		w.batch.Set(key, []byte(value))
-		if x.fresh != nil {
-			x.fresh.add(key)
+		if f := x.fresh.Load(); f != nil {
+			f.add(key)
 		}
 	}
 	w.held[string(key)] = value

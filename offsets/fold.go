@@ -67,6 +67,15 @@ func (f *fold) stream(s connector.Stream) *stream {
 	return st
 }
 
+// settle ends what is noted for a load alone.
+func (f *fold) settle() {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, st := range f.streams {
+		st.settle()
+	}
+}
+
 // addOffset adds a record of <name>-offsets.
 func (f *fold) addOffset(w *writing, key, value []byte) error {
 	s, canonical, err := parseOffsetKey(f.name, key)

@@ -186,6 +186,7 @@ func (l *Ledger) catchUp(ctx context.Context, ends [2]int64, began time.Time) er
 	if err != nil {
 		return err
 	}
+	l.fold.settle()
 	return l.keepPlaces(began)
 }
 

@@ -127,7 +127,9 @@ func (s *shelf) streamKey(e byte, of connector.Stream) []byte {
 // begin is the index of a stream of which the shelf holds nothing.
 func (s *shelf) begin() *disk {
 	s.streams++
-	return &disk{shelf: s, number: s.streams, fresh: &filter{}}
+	x := &disk{shelf: s, number: s.streams}
+	x.fresh.Store(&filter{})
+	return x
 }
 
 // empty forgets everything.
@@ -159,6 +161,11 @@ func (w *writing) write(f *fold, places [2]*place) error {
 	}
 	f.mu.RLock()
 	err := w.heads()
+	if places[1] != nil { // not in the middle of a load
+		for _, st := range w.states {
+			st.settle()
+		}
+	}
 	f.mu.RUnlock()
 	for i, p := range places {
 		if p == nil || err != nil {

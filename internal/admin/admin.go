@@ -33,7 +33,7 @@ type Admin struct {
 	send       func(context.Context, connector.Signal) error
 
 	mu       sync.Mutex
-	streams  map[connector.Stream]seen
+	streams  map[connector.Stream]*seen
 	accounts map[account]string // the error of the last look at the home; "" when well
 	share    []int32            // the partitions of <name>-offsets that are followed here
 }
@@ -54,7 +54,7 @@ var ops = [...]string{"c", "u", "d", "r"}
 // New makes an Admin of its own registry.
 func New(version string, log hclog.Logger) *Admin {
 	a := &Admin{version: version, log: log, registry: prometheus.NewRegistry(), metrics: newMetrics(),
-		streams: map[connector.Stream]seen{}, accounts: map[account]string{}}
+		streams: map[connector.Stream]*seen{}, accounts: map[account]string{}}
 	a.metrics.register(a.registry, version)
 	a.registry.MustRegister(told{a})
 	return a
@@ -66,7 +66,6 @@ func (a *Admin) Stream(s connector.Status) {
 	now := a.seen(s.Stream)
 	before := now.Status
 	now.Status = s
-	a.streams[s.Stream] = now
 	a.mu.Unlock()
 	if s.Failures > before.Failures {
 		a.metrics.failures.WithLabelValues(streamLabels(s.Stream)...).Inc()
@@ -74,11 +73,12 @@ func (a *Admin) Stream(s connector.Status) {
 	a.logStream(before, s)
 }
 
-// seen is what is known of a stream. The caller holds mu.
-func (a *Admin) seen(s connector.Stream) seen {
-	now, known := a.streams[s]
-	if !known {
-		now.since, now.labels = time.Now(), labelsOf(s)
+// seen is what is known of a stream, to be changed. The caller holds mu.
+func (a *Admin) seen(s connector.Stream) *seen {
+	now := a.streams[s]
+	if now == nil {
+		now = &seen{since: time.Now(), labels: labelsOf(s)}
+		a.streams[s] = now
 	}
 	return now
 }
@@ -125,7 +125,6 @@ func (a *Admin) Published(s connector.Stream, records map[string]int) {
 	for i, op := range ops {
 		now.published[i] += int64(records[op])
 	}
-	a.streams[s] = now
 }
 
 // Reset implements connector.Observer.
@@ -177,7 +176,7 @@ func without(all, others []int32) []int32 {
 func (a *Admin) Left(source, name string) {
 	a.mu.Lock()
 	delete(a.accounts, account{source, name})
-	maps.DeleteFunc(a.streams, func(s connector.Stream, _ seen) bool { return s.Source == source && s.Account == name })
+	maps.DeleteFunc(a.streams, func(s connector.Stream, _ *seen) bool { return s.Source == source && s.Account == name })
 	a.mu.Unlock()
 	a.metrics.forget(source, name)
 }

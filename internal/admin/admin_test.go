@@ -102,7 +102,6 @@ func TestAgeGrowsBeforeTheFirstGoodPoll(t *testing.T) {
 	a.mu.Lock()
 	s := a.streams[work]
 	s.since = s.since.Add(-time.Hour)
-	a.streams[work] = s
 	a.mu.Unlock()
 	a.Stream(connector.Status{Stream: work, Condition: connector.Failing, Failures: 1, Err: "x"})
 	if text := scrape(t, a, "/metrics"); !strings.Contains(text, `since_good_poll{`+workLabels+`source="work",stream="events"} 3600.`) {

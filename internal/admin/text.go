@@ -80,7 +80,7 @@ func (a *Admin) writeStreams(out *bufio.Writer) {
 	a.mu.Lock()
 	all := make([]seen, 0, len(a.streams))
 	for _, s := range a.streams {
-		all = append(all, s)
+		all = append(all, *s)
 	}
 	a.mu.Unlock()
 	slices.SortFunc(all, func(x, y seen) int {
