@@ -7,9 +7,9 @@ import (
 
 // IDs is a set of ids that holds a hash of 64 bits of each: some 10 bytes, however long they are. The hash is keyed anew in each process, so
 // that nobody can make two ids of one hash, and of a million ids one more has the hash of another once in 18 million million tries. Nothing
-// is lost for good then: what one listing takes for shown, the next does not. The zero value is empty.
+// is lost for good then: what this process takes for shown, the next does not. The zero value is empty.
 type IDs struct {
-	tables []table // by the hash's upper bits: one, or tablesAt of them, so that they grow one at a time
+	tables []table // by the hash's lower bits: one, or splitInto of them, so that they grow one at a time
 	n      int
 }
 

@@ -16,7 +16,7 @@ import (
 const passesPerSource = 8
 
 // fencedPause is how long, more or less, an owner that was fenced waits before it takes the partition back: if the partition was
-// taken away, it is told so meanwhile (a heartbeat of the group is a second); if an offset tool has become the owner for a moment, it
+// taken away, it is told so meanwhile (a heartbeat of the group is 300 ms); if an offset tool has become the owner for a moment, it
 // ends meanwhile. Told that the partition is still its own, it waits no longer. Each time in a row that it is fenced soon after it has
 // begun it waits longer, and so it does each time in a row before a term has lasted, once there have been more than a user's few offset tools: two
 // that both take themselves for the owner (each in a group of its own, behind coordinators that only one of them reaches) do not fence each

@@ -123,6 +123,9 @@ func (c *Cache) openStore() (*kv.DB, error) {
 // hangAfter is about a seventh of how long the store may take for what it is asked.
 const hangAfter = 10 * time.Second
 
+// hungTurns is how many looks in a row may find the cache at one thing.
+const hungTurns = 7
+
 // Hung returns an error once the store has not answered for more than a minute: its disk hangs, and whoever waits for it does so for good. It returns nil
 // when ctx ends.
 func (c *Cache) Hung(ctx context.Context) error { return c.hung(ctx, hangAfter) }
@@ -132,8 +135,12 @@ func (c *Cache) hung(ctx context.Context, every time.Duration) error {
 		<-ctx.Done()
 		return nil
 	}
-	for sleep(ctx, every) {
-		if db := c.watched.Load(); db != nil && db.Stuck() {
+	for busy := 0; sleep(ctx, every); {
+		if busy++; c.mu.TryLock() { // else it is being closed, removed or opened
+			c.mu.Unlock()
+			busy = 0
+		}
+		if db := c.watched.Load(); busy > hungTurns || db != nil && db.Stuck() {
 			return fmt.Errorf("the disk of the local cache of the state in %s hangs", c.dir)
 		}
 	}

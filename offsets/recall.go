@@ -15,8 +15,8 @@ import (
 
 // recall finds out whether a stream of which nothing is known has been published before: then both internal topics were lost, or the
 // connector has another name than the one that did. The notifications tell, which have a record or three of each stream that ever began; they are
-// read once a Load, and only where a stream is to begin. All streams of the partition that are lost so get their epochs back,
-// as offsets without a token, s the last: an offset without the stream's record is what Load takes for a lost state.
+// read once a Load, and only where a stream is to begin. All streams of the source in the partition that are lost so get their epochs
+// back, as offsets without a token, s the last: an offset without the stream's record is what Load takes for a lost state.
 func (l *Ledger) recall(ctx context.Context, s connector.Stream) error {
 	if l.cfg.Notifications == "" || l.knows(s) {
 		return nil
@@ -31,7 +31,9 @@ func (l *Ledger) recall(ctx context.Context, s connector.Stream) error {
 	if _, told := l.told[s]; !told {
 		return nil
 	}
-	lost := slices.DeleteFunc(slices.SortedFunc(maps.Keys(l.told), compareStreams), func(o connector.Stream) bool { return o == s || l.knows(o) })
+	lost := slices.DeleteFunc(slices.SortedFunc(maps.Keys(l.told), compareStreams), func(o connector.Stream) bool {
+		return o == s || o.Source != s.Source || l.knows(o) // other sources may be those of another connector with the same prefix
+	})
 	var txs []connector.Transaction
 	for _, o := range append(lost, s) {
 		txs = append(txs, connector.Transaction{Stream: o, Offset: &connector.Offset{Epoch: l.told[o]}})

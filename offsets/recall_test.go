@@ -38,6 +38,11 @@ func TestBothTopicsLost(t *testing.T) {
 	fresh := connector.Stream{Source: "work", Account: "alice", Collection: "/new/", Kind: connector.Events}
 	mine := func(s connector.Stream) bool { return connector.AccountPartition(s.Source, s.Account, 2) == 0 }
 	notify(w.k, 7, all...)
+	others := connector.Stream{Source: "others", Account: "bob", Collection: "/x/", Kind: connector.Events}
+	for i := 0; !mine(others); i++ {
+		others.Account = fmt.Sprint("bob", i)
+	}
+	notify(w.k, 7, others) // of a connector with the same prefix
 	w.k.append([]connector.Record{{Topic: "cal.notifications", Key: []byte("x"), Value: []byte("not ours")}, {Topic: "cal.notifications", Key: []byte("y")}})
 	delete(w.k.parts, topicPartition{"team-state", 0})
 	delete(w.k.parts, topicPartition{"team-offsets", 0})
@@ -73,6 +78,9 @@ func TestBothTopicsLost(t *testing.T) {
 		t.Error("it is committed to before it is loaded again")
 	}
 	got, err := l.Load(t.Context())
+	if _, taken := got[others]; taken {
+		t.Error("a stream of another source is taken for ours")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,9 +162,33 @@ func TestCacheHangs(t *testing.T) {
 	}
 	close(answer)
 	<-ended
+	c.mu.Lock() // as one has it who waits for the store to close
+	err = c.hung(t.Context(), time.Millisecond)
+	c.mu.Unlock()
+	if err == nil {
+		t.Error("one that does not come to its end is well")
+	}
 	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := c.hung(ctx, time.Millisecond); err != nil {
 		t.Errorf("of one that has answered: %v", err)
+	}
+}
+
+// TestCacheAfterAPanic has a new store in the place of each that has panicked.
+func TestCacheAfterAPanic(t *testing.T) {
+	for range 10 {
+		c := cacheOf(t, t.TempDir())
+		b := c.db.NewBatch()
+		b.Set([]byte("k"), nil)
+		if err := c.db.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.db.Get([]byte("k"), func([]byte) { panic("nonsense") }); err == nil {
+			t.Fatal("no error")
+		}
+		if db := c.store(); db == nil || db.Damage() != nil {
+			t.Fatal("there is no new store")
+		}
 	}
 }

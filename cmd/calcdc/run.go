@@ -68,8 +68,8 @@ func follow(ctx context.Context, c *config.Config, logTo io.Writer) error {
 		return err
 	})
 	cache := openCache(c, log)
-	defer closeCache(cache, log)
 	defer watchCache(cache, log)()
+	defer closeCache(cache, log)
 	ledger := func(p int32) *offsets.Ledger { return newLedger(c, client, topics, cache, p, log) }
 	ln, err := listen(ctx, c.HTTP.Listen)
 	if err != nil {

@@ -33,15 +33,17 @@ func (g *fetching) run(ctx context.Context, answers chan<- *fetched) error {
 		if err != nil {
 			return err
 		}
-		if end := f.end(g.at); end > g.at {
-			g.at, moved = end, time.Now()
-		} else if g.until >= 0 && time.Since(moved) > stalled {
+		end := f.end(g.at)
+		if end <= g.at && g.until >= 0 && time.Since(moved) > stalled {
 			return fmt.Errorf("nothing more was committed for %v; offset %d was to be reached, the last stable one is %d", stalled, g.until, f.stable)
 		}
 		select {
 		case answers <- f:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+		if end > g.at { // the time that the reader takes is not the broker's
+			g.at, moved = end, time.Now()
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -247,18 +248,38 @@ func (d *DB) FlushSoon() {
 }
 
 // Close closes the store once it is used no more. What was written since the last flush is lost. The end of a store that has panicked is
-// not waited for: what panicked may have held its locks.
+// waited for a while only: what panicked may have held its locks.
 func (d *DB) Close() error {
 	d.over.Store(true)
 	var err error
 	if !d.panicked.Load() {
 		err = d.end()
 		d.closing.Wait()
+	} else {
+		d.await(panicPatience)
 	}
 	if damage := d.damage.Load(); damage != nil {
 		return *damage
 	}
 	return err
+}
+
+// panicPatience is how long the end of a store that has panicked may take.
+const panicPatience = 5 * time.Second
+
+// await waits until the store has ended, but no longer than that.
+func (d *DB) await(patience time.Duration) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		d.closing.Wait()
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
 }
 
 func (d *DB) end() (err error) {
