@@ -9,21 +9,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 )
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
-	}
+	collectGarbage()
 	os.Exit(runMain())
 }
-
-// collectAt is GOGC's default here: a third of Go's own, for a fifth less memory, idle (BenchmarkFleet) and at the peak of a snapshot
-// (BenchmarkSnapshot), and a few parts in a hundred more processor time.
-const collectAt = 35
 
 // echo is how long the same signal counts as the first one heard twice: timeout(1), for one, sends it to the process and
 // then to its group.
