@@ -56,7 +56,7 @@ func parseOffset(value []byte) (*connector.Offset, error) {
 }
 
 func (v *offsetValue) offset() *connector.Offset {
-	o := &connector.Offset{Epoch: v.Epoch, ConfigHash: one(v.ConfigHash), ReconciledMs: v.ReconciledMs, CommittedMs: v.CommittedMs}
+	o := &connector.Offset{Epoch: v.Epoch, ConfigHash: v.ConfigHash, ReconciledMs: v.ReconciledMs, CommittedMs: v.CommittedMs}
 	if v.SyncToken != nil {
 		o.Token = *v.SyncToken
 	}

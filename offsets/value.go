@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unique"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -43,7 +42,6 @@ func parseState(value []byte) (connector.StreamState, error) {
 	if s.Epoch < 0 || s.Commit < 0 || s.Resources < 0 || s.Rows < 0 || s.DataEnd < 0 {
 		return s, errors.New("a number is negative")
 	}
-	s.KeyFormat, s.Reason, s.Phase = one(s.KeyFormat), one(s.Reason), one(s.Phase)
 	switch s.Phase {
 	case connector.Snapshot, connector.Streaming, connector.Removing, connector.RemovedAll:
 		return s, nil
@@ -51,9 +49,6 @@ func parseState(value []byte) (connector.StreamState, error) {
 		return s, fmt.Errorf("phase %q is not known", s.Phase)
 	}
 }
-
-// one is the same text for all that are equal: what many streams say is kept once.
-func one[T ~string](text T) T { return unique.Make(text).Value() }
 
 // encodeResource is the value of the record of the resource id.
 func encodeResource(id string, r *connector.ResourceState) []byte {
