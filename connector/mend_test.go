@@ -77,7 +77,9 @@ func TestMendingFails(t *testing.T) {
 			w.up.put(w.up.collections["/b/"], "3", "=1")
 			w.start()
 			w.polls(3)
-			w.check("/b/")
+			if !errors.Is(fault, ErrDoubt) { // doubt is the whole partition's: what else runs may have had no turn yet
+				w.check("/b/")
+			}
 			if loads := w.ledger.loads; errors.Is(fault, ErrDoubt) == (loads == 1) {
 				t.Errorf("%v: loaded %d times", fault, loads)
 			}
