@@ -18,14 +18,15 @@ type follower struct {
 	mu      sync.Mutex
 	running bool
 	want    Hint
-	hash    string // of the account's configuration
-	listed  bool   // the home lists it
-	gone    bool   // it is known to be gone: its rows are to be deleted
-	emptied bool   // they have been
+	since   time.Time // that the home has shown it
+	hash    string    // of the account's configuration
+	listed  bool      // the home lists it
+	gone    bool      // it is known to be gone: its rows are to be deleted
+	emptied bool      // they have been
 
 	seen   string // the hint that the last good pass began after
 	looked bool   // a pass has ended well since the start, or since the collection came back
-	again  bool   // one more look at the next poll: the hint is a coarse time
+	again  bool   // one more look at the next poll: the hint may stay as it is while more happens
 }
 
 func newFollower(t *task, own, shared slots) *follower {
@@ -36,6 +37,9 @@ func newFollower(t *task, own, shared slots) *follower {
 func (f *follower) show(h Hint, configHash string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.listed || h != f.want {
+		f.since = time.Now()
+	}
 	f.want, f.hash, f.listed, f.gone, f.emptied = h, configHash, true, false, false
 }
 
@@ -157,15 +161,16 @@ func (f *follower) moved() bool {
 }
 
 // note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
-// missed the collection meanwhile. beyond says that the pass may have seen more than the hint stands for: taken back, that would leave the
-// hint as it was, where it is a hash of what the collection holds.
-func (f *follower) note(h Hint, beyond bool) {
+// missed the collection meanwhile. young says that it may stay as it is though more happens than the pass has seen: it is a time. beyond says
+// that the pass may have seen more than the hint stands for: taken back, that would leave the hint as it was, where it is a hash of what the
+// collection holds.
+func (f *follower) note(h Hint, young, beyond bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed {
 		return
 	}
-	f.again = beyond || h.Coarse && (!f.looked || h.Value != f.seen)
+	f.again = young || beyond
 	f.seen, f.looked = h.Value, true
 }
 
@@ -190,7 +195,7 @@ func (f *follower) commits() int64 {
 func (f *follower) look(ctx context.Context) error {
 	f.mu.Lock()
 	f.configHash = f.hash
-	hint := f.want
+	hint, young := f.want, time.Since(f.since) < f.want.Coarse
 	f.mu.Unlock()
 	before := f.commits()
 	if err := f.pass(ctx); err != nil {
@@ -199,7 +204,7 @@ func (f *follower) look(ctx context.Context) error {
 		f.mu.Unlock()
 		return err
 	}
-	f.note(hint, f.commits() != before && f.token() != hint.Value)
+	f.note(hint, young, f.commits() != before && f.token() != hint.Value)
 	return nil
 }
 

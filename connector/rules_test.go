@@ -84,12 +84,12 @@ func TestHintOfAMissedCollectionIsNotSeen(t *testing.T) {
 	h := Hint{Value: "7"}
 	f.show(h, "")
 	f.miss() // while a pass runs
-	f.note(h, false)
+	f.note(h, false, false)
 	f.show(h, "")
 	if !f.moved() {
 		t.Fatal("it may be another collection")
 	}
-	f.note(h, false)
+	f.note(h, false, false)
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}
@@ -424,6 +424,31 @@ func TestHintThatMovesDuringAPass(t *testing.T) {
 		w.start()
 		w.polls(6)
 		w.check("/a/")
+		w.end()
+	})
+}
+
+// The home's sign may be a time (SOGo): it stays as it is while more happens within its unit, whenever the polls come.
+func TestCoarseHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.coarse = 3 * pollEvery
+		c := w.up.add("/a/")
+		w.up.put(c, "1", "=1")
+		w.up.fail(func(kind string, n int) error {
+			if kind == "home" && n == 3 {
+				w.up.put(c, "2", "=1")
+			}
+			return nil
+		})
+		w.start()
+		w.polls(6)
+		w.check("/a/")
+		lists := w.up.count("list")
+		w.polls(5)
+		if n := w.up.count("list") - lists; n > 0 {
+			t.Errorf("a quiet collection was looked at %d times", n)
+		}
 		w.end()
 	})
 }

@@ -382,19 +382,6 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 	})
 }
 
-func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
-	f := &follower{task: &task{unread: map[string]struct{}{}}}
-	f.want, f.listed = Hint{Value: "1000", Coarse: true}, true
-	f.note(f.want, false)
-	if !f.moved() {
-		t.Fatal("one more look at the next poll")
-	}
-	f.note(f.want, false)
-	if f.moved() {
-		t.Fatal("then it is quiet")
-	}
-}
-
 func TestRetire(t *testing.T) {
 	w := newWorld(t)
 	synctest.Test(t, func(t *testing.T) {

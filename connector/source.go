@@ -102,9 +102,9 @@ type Resource struct {
 // ctag, compared for equality only. An empty Value means that every poll must look.
 type Hint struct {
 	Value string
-	// Coarse says that Value is a time in seconds: equal does not prove "no change", so a collection that has moved
-	// is looked at once more at the next poll.
-	Coarse bool
+	// Coarse is how long Value may stay as it is while the collection moves, where it is a time in seconds; else 0. A collection that has
+	// moved is looked at until that long has passed.
+	Coarse time.Duration
 }
 
 // Conditions that a source reports and the connector branches on. Sources wrap them with the request and the answer.

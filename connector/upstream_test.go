@@ -29,6 +29,7 @@ type upstream struct {
 	forbid      map[string]bool          // bodies that are refused
 	hide        map[string]bool          // bodies that are listed and then absent, once
 	hashed      bool                     // the home's signs are of what a collection holds, so that an old one may come again
+	coarse      time.Duration            // they are times, cut to this
 }
 
 type memCollection struct {
@@ -36,7 +37,8 @@ type memCollection struct {
 	oldest  int  // tokens below are forgotten
 	silent  bool // a forgotten token is answered with a full list, without deletions
 	members map[string]memMember
-	log     []string // by version: what changed
+	log     []string  // by version: what changed
+	changed time.Time // last
 }
 
 type memMember struct{ etag, body string }
@@ -58,6 +60,11 @@ func (u *upstream) add(name string) *memCollection {
 	return c
 }
 
+func (c *memCollection) move() {
+	c.version++
+	c.changed = time.Now()
+}
+
 func (u *upstream) drop(name string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -68,7 +75,7 @@ func (u *upstream) drop(name string) {
 func (u *upstream) put(c *memCollection, id, body string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c.version++
+	c.move()
 	c.log = append(c.log, id)
 	c.members[id] = memMember{etag: "e" + strconv.Itoa(c.version), body: body}
 }
@@ -76,7 +83,7 @@ func (u *upstream) put(c *memCollection, id, body string) {
 func (u *upstream) del(c *memCollection, id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c.version++
+	c.move()
 	c.log = append(c.log, id)
 	delete(c.members, id)
 }
@@ -84,7 +91,7 @@ func (u *upstream) del(c *memCollection, id string) {
 func (u *upstream) forget(c *memCollection) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	c.version++
+	c.move()
 	c.log = append(c.log, "")
 	c.oldest = c.version
 }
@@ -154,6 +161,9 @@ func (u *upstream) home(q Query) (Page, error) {
 		hint := Hint{Value: fmt.Sprint(u.collections[name].version)}
 		if u.hashed {
 			hint.Value = fmt.Sprint(slices.Sorted(maps.Keys(u.collections[name].members)))
+		}
+		if u.coarse > 0 {
+			hint = Hint{Value: u.collections[name].changed.Truncate(u.coarse).String(), Coarse: u.coarse}
 		}
 		page.Resources = append(page.Resources, Resource{ID: name, Presence: Read, Hash: row.Hash, Rows: []Row{row}, Hint: hint})
 		all += name + "\n"

@@ -54,9 +54,10 @@ func New(cfg Config, log hclog.Logger) (*Client, error) {
 		addr:    kafkago.TCP(cfg.Brokers...),
 		slots:   make(chan struct{}, cfg.MaxRequests),
 		running: make(chan struct{}, transactions),
-		topics:  []string{},
+		topics:  append([]string{}, cfg.Topics...), // none is not nil, which would be all of the cluster
 		limits:  map[string]limit{},
 	}
+	slices.Sort(c.topics)
 	c.transport = c.newTransport()
 	return c, nil
 }
@@ -98,7 +99,7 @@ func (c *Client) newTransport() *kafkago.Transport {
 		Dial:           c.cfg.Dial,
 		ClientID:       c.cfg.ClientID,
 		DialTimeout:    dialTimeout,
-		MetadataTTL:    metadataTTL,
+		MetadataTTL:    c.cfg.MetadataTTL,
 		MetadataTopics: c.topics,
 		TLS:            c.sec.tls,
 		SASL:           c.sec.sasl,

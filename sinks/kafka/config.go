@@ -28,6 +28,8 @@ type Config struct {
 	MaxRecords         int           // of several callers' commits in one transaction; 5,000
 	MaxBytes           int           // of several callers' commits in one transaction, uncompressed; 16 MiB
 	MaxRequests        int           // in flight at once; 64
+	MetadataTTL        time.Duration // how long what is known of the cluster is taken as it was; 1 s
+	Topics             []string      // which exist and will be asked for: each other one costs new connections at its first use
 
 	// Dial, where set, opens the connections to brokers in place of a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -82,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxRequests <= 0 {
 		c.MaxRequests = 64
+	}
+	if c.MetadataTTL <= 0 {
+		c.MetadataTTL = metadataTTL
 	}
 	return c
 }

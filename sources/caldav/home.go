@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/calcdc/calcdc/connector"
 )
@@ -106,8 +107,14 @@ func (c *collection) hint() connector.Hint {
 	if v == "" {
 		v = c.ctag()
 	}
-	return connector.Hint{Value: v, Coarse: isSeconds(v)}
+	if !isSeconds(v) {
+		return connector.Hint{Value: v}
+	}
+	return connector.Hint{Value: v, Coarse: coarse}
 }
+
+// coarse is a second, and another in which what was written shows.
+const coarse = 2 * time.Second
 
 // isSeconds tells whether a token or ctag is, or ends in, a time in seconds since 1970 (SOGo): equal values then do
 // not prove that nothing happened.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/sources/caldav"
@@ -168,7 +169,7 @@ func TestCalendarRows(t *testing.T) {
 	if h := got.res["/h/full/"].Hint; h != (connector.Hint{Value: "s1"}) {
 		t.Errorf("hint %+v", h)
 	}
-	if h := got.res["/h/büro/"].Hint; h != (connector.Hint{Value: "1780000000", Coarse: true}) {
+	if h := got.res["/h/büro/"].Hint; h != (connector.Hint{Value: "1780000000", Coarse: 2 * time.Second}) {
 		t.Errorf("hint %+v", h)
 	}
 	want := `{"source":"work","account":"alice","collection":"/h/full/","name":"Work & play","description":"d","color":"#ff0000","timezone":"Europe/Berlin",` +

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,7 @@ type notice struct {
 
 func newJudge(w *world) *judge {
 	return &judge{
-		w: w, tail: &tail{w: w, next: map[place]int64{}}, streams: map[connector.Stream]*mirror{}, ids: map[string]record{},
+		w: w, tail: &tail{w: w, next: map[place]int64{}, conns: map[int]net.Conn{}}, streams: map[connector.Stream]*mirror{}, ids: map[string]record{},
 		notices: map[string]notice{},
 	}
 }

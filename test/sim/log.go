@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -26,8 +27,9 @@ func (r record) String() string {
 
 // tail reads what was committed, with nothing of calcdc's: it asks the leader for what stands below the last stable offset.
 type tail struct {
-	w    *world
-	next map[place]int64
+	w     *world
+	next  map[place]int64
+	conns map[int]net.Conn // by broker
 }
 
 type place struct {
@@ -39,14 +41,15 @@ type place struct {
 func (t *tail) read(p place) ([]record, error) {
 	var out []record
 	for {
-		recs, next, err := t.fetch(p, t.next[p])
+		recs, next, end, err := t.fetch(p, t.next[p])
 		if err != nil {
 			return nil, err
 		}
-		if next == t.next[p] {
+		out = append(out, recs...)
+		if next == t.next[p] || next >= end {
+			t.next[p] = next
 			return out, nil
 		}
-		out = append(out, recs...)
 		t.next[p] = next
 	}
 }
@@ -54,8 +57,8 @@ func (t *tail) read(p place) ([]record, error) {
 // tailBytes marks the requests of a tail: they meet no trouble.
 const tailBytes = 1<<24 + 1
 
-// fetch reads once, and returns where to read on.
-func (t *tail) fetch(p place, from int64) ([]record, int64, error) {
+// fetch reads once, and returns where to read on, and the last stable offset.
+func (t *tail) fetch(p place, from int64) (recs []record, next, end int64, err error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version, req.ReplicaID, req.MinBytes, req.MaxBytes, req.IsolationLevel, req.SessionEpoch = 11, -1, 0, tailBytes, 1, -1
 	topic := kmsg.NewFetchRequestTopic()
@@ -66,22 +69,26 @@ func (t *tail) fetch(p place, from int64) ([]record, int64, error) {
 	req.Topics = append(req.Topics, topic)
 	res := kmsg.NewPtrFetchResponse()
 	if err := t.ask(int(t.w.cluster.LeaderFor(p.topic, p.partition)), req, res); err != nil {
-		return nil, from, err
+		return nil, from, 0, err
 	}
 	got := res.Topics[0].Partitions[0]
 	if got.ErrorCode != 0 {
-		return nil, from, fmt.Errorf("fetching %v: code %d", p, got.ErrorCode)
+		return nil, from, 0, fmt.Errorf("fetching %v: code %d", p, got.ErrorCode)
 	}
-	return decode(p, from, &got)
+	recs, next, err = decode(p, from, &got)
+	return recs, next, got.LastStableOffset, err
 }
 
-// ask sends one request over a connection of its own.
+// ask sends one request.
 func (t *tail) ask(node int, req kmsg.Request, res kmsg.Response) error {
-	conn, err := t.w.overseer.Dial(context.Background(), "tcp", t.w.brokers[node])
-	if err != nil {
-		return err
+	conn := t.conns[node]
+	if conn == nil {
+		var err error
+		if conn, err = t.w.overseer.Dial(context.Background(), "tcp", t.w.brokers[node]); err != nil {
+			return err
+		}
+		t.conns[node] = conn
 	}
-	defer func() { _ = conn.Close() }()
 	if _, err := conn.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
 		return err
 	}

@@ -346,7 +346,7 @@ func (a *account) calendar(s connector.Stream, e entry) connector.Resource {
 		if c.acl.changed.After(last) {
 			last = c.acl.changed
 		}
-		res.Hint = connector.Hint{Value: last.Truncate(coarse).String(), Coarse: true}
+		res.Hint = connector.Hint{Value: last.Truncate(coarse).String(), Coarse: coarse}
 	}
 	if a.extra {
 		res.Streams = []connector.Kind{connector.Events, connector.ACL}
@@ -354,7 +354,7 @@ func (a *account) calendar(s connector.Stream, e entry) connector.Resource {
 	return res
 }
 
-// coarse is how fine the times are that stand for versions; shorter than the time between two polls.
+// coarse is how fine the times are that stand for versions.
 const coarse = 5 * time.Second
 
 // Look implements connector.Account.

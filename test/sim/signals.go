@@ -96,3 +96,23 @@ func (w *world) relent() error {
 	}
 	return nil
 }
+
+// seldom looks at the signal topic less often than a worker asks it to: most of the looks find nothing.
+type seldom struct {
+	connector.SignalReader
+	last time.Time
+}
+
+// looks is how much time lies between two looks at the signal topic.
+const looks = 4 * time.Second
+
+// End implements connector.SignalReader.
+func (s *seldom) End(ctx context.Context, topic string, partition int32) (int64, error) {
+	if wait := time.Until(s.last.Add(looks)); wait > 0 {
+		if err := pause(ctx, wait); err != nil {
+			return 0, err
+		}
+	}
+	s.last = time.Now()
+	return s.SignalReader.End(ctx, topic, partition)
+}

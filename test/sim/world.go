@@ -29,6 +29,8 @@ const (
 	source     = "work"
 	partitions = 2 // of every topic
 
+	metadataTTL = 4 * time.Second // four times what calcdc has: half of what a seed costs would be requests for metadata
+
 	pollInterval   = 6 * time.Second
 	reconcileEvery = 45 * time.Second // where there is one
 )
@@ -207,7 +209,7 @@ func (w *world) launch() (*worker, error) {
 	k.stop = stop
 	k.seat = w.newSeat(k.name)
 	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
-	conn.Heed(k.client)
+	conn.Heed(&seldom{SignalReader: k.client})
 	go func() {
 		defer close(k.done)
 		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, p, log), &w.met} })
@@ -243,7 +245,9 @@ func (k *worker) ended() bool {
 }
 
 func (w *world) client(h *host, log hclog.Logger) (*kafka.Client, error) {
-	return kafka.New(kafka.Config{Brokers: w.brokers, Compression: "none", Dial: h.Dial}, log)
+	return kafka.New(kafka.Config{
+		Brokers: w.brokers, Compression: "none", Topics: append(topics(), w.config().SignalTopic()), MetadataTTL: metadataTTL, Dial: h.Dial,
+	}, log)
 }
 
 func (w *world) config() connector.Config {
