@@ -171,9 +171,13 @@ func (a *account) all(s *shelf, r *rand.Rand) []entry {
 func (a *account) delta(s *shelf, since int, r *rand.Rand) []entry {
 	last := map[string]change{}
 	moves := map[string]int{}
+	parents := map[string][]string{} // that it had: whoever knows it under another one has to be told
 	for _, c := range s.log[since:] {
 		last[c.id] = c
 		moves[c.id]++
+		if c.was.body != "" {
+			parents[c.id] = append(parents[c.id], c.was.parent)
+		}
 	}
 	delete(last, "")
 	var out []entry
@@ -187,7 +191,7 @@ func (a *account) delta(s *shelf, since int, r *rand.Rand) []entry {
 			out = append(out, entry{id: id, removed: true})
 		case moves[id] > 1 && r.IntN(2) == 0:
 			out = append(out, entry{id: id, ghost: &c.was})
-		case moves[id] > 1 && c.was.parent != c.with:
+		case slices.ContainsFunc(parents[id], func(p string) bool { return p != c.with }):
 			out = append(out, entry{id: id, removed: true})
 		}
 	}
