@@ -19,6 +19,7 @@ type follower struct {
 	running bool
 	want    Hint
 	since   time.Time // that the home has shown it
+	shown   int       // how often the home has shown the collection
 	hash    string    // of the account's configuration
 	listed  bool      // the home lists it
 	gone    bool      // it is known to be gone: its rows are to be deleted
@@ -26,6 +27,7 @@ type follower struct {
 
 	seen   string // the hint that the last good pass began after
 	looked bool   // a pass has ended well since the start, or since the collection came back
+	beyond int    // as of which showing the last good pass, or one before, may have seen more than the hint stands for
 	again  bool   // one more look at the next poll: the hint may stay as it is while more happens
 }
 
@@ -40,6 +42,7 @@ func (f *follower) show(h Hint, configHash string) {
 	if !f.listed || h != f.want {
 		f.since = time.Now()
 	}
+	f.shown++
 	f.want, f.hash, f.listed, f.gone, f.emptied = h, configHash, true, false, false
 }
 
@@ -161,17 +164,23 @@ func (f *follower) moved() bool {
 }
 
 // note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
-// missed the collection meanwhile. young says that it may stay as it is though more happens than the pass has seen: it is a time. beyond says
-// that the pass may have seen more than the hint stands for: taken back, that would leave the hint as it was, where it is a hash of what the
-// collection holds.
-func (f *follower) note(h Hint, young, beyond bool) {
+// missed the collection meanwhile. young says that it may stay as it is though more happens than the pass has seen: it is a time.
+func (f *follower) note(h Hint, shown int, young bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed {
 		return
 	}
-	f.again = young || beyond
+	f.again = young || f.beyond == shown
 	f.seen, f.looked = h.Value, true
+}
+
+// outrun tells that a pass may have seen more than the hint stands for that the home has shown: taken back, that would leave the hint as it
+// was, where it is a hash of what the collection holds. Another look helps only after the home has been listed again.
+func (f *follower) outrun(shown int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.beyond = shown
 }
 
 // idle notes that the home's listing showed nothing to do.
@@ -195,7 +204,7 @@ func (f *follower) commits() int64 {
 func (f *follower) look(ctx context.Context) error {
 	f.mu.Lock()
 	f.configHash = f.hash
-	hint, young := f.want, time.Since(f.since) < f.want.Coarse
+	hint, shown, young := f.want, f.shown, time.Since(f.since) < f.want.Coarse
 	f.mu.Unlock()
 	before := f.commits()
 	if err := f.pass(ctx); err != nil {
@@ -204,7 +213,10 @@ func (f *follower) look(ctx context.Context) error {
 		f.mu.Unlock()
 		return err
 	}
-	f.note(hint, young, f.commits() != before && f.token() != hint.Value)
+	if f.commits() != before && f.token() != hint.Value {
+		f.outrun(shown)
+	}
+	f.note(hint, shown, young)
 	return nil
 }
 

@@ -84,12 +84,12 @@ func TestHintOfAMissedCollectionIsNotSeen(t *testing.T) {
 	h := Hint{Value: "7"}
 	f.show(h, "")
 	f.miss() // while a pass runs
-	f.note(h, false, false)
+	f.note(h, 1, false)
 	f.show(h, "")
 	if !f.moved() {
 		t.Fatal("it may be another collection")
 	}
-	f.note(h, false, false)
+	f.note(h, 1, false)
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}
@@ -426,6 +426,25 @@ func TestHintThatMovesDuringAPass(t *testing.T) {
 		w.check("/a/")
 		w.end()
 	})
+}
+
+// Only after the home has been listed again, a look may clear the doubt: the one before may have seen the same.
+func TestHintThatIsOutrun(t *testing.T) {
+	f := &follower{task: &task{unread: map[string]struct{}{}}, wake: make(chan struct{}, 1)}
+	h := Hint{Value: "7"}
+	f.show(h, "")
+	f.outrun(f.shown)
+	for range 2 {
+		f.note(h, f.shown, false)
+		if !f.moved() {
+			t.Fatal("the home has not been listed since")
+		}
+	}
+	f.show(h, "")
+	f.note(h, f.shown, false)
+	if f.moved() {
+		t.Fatal("it has been looked at")
+	}
 }
 
 // The home's sign may be a time (SOGo): it stays as it is while more happens within its unit, whenever the polls come.

@@ -105,6 +105,11 @@ func newShelf(generation int) *shelf {
 	return &shelf{generation: generation, members: map[string]member{}}
 }
 
+func (s *shelf) has(id string) bool {
+	_, ok := s.members[id]
+	return ok
+}
+
 func (s *shelf) token() string { return fmt.Sprintf("%d.%d", s.generation, s.version) }
 
 // sum is a hash of what there is, and another once tokens are forgotten.

@@ -167,7 +167,7 @@ func (a *account) all(s *shelf, r *rand.Rand) []entry {
 	return out
 }
 
-// delta is what has changed since a version. Of what went with its parent it says nothing, or not the truth.
+// delta is what has changed since a version. Of what went with its parent, which is still gone, it says nothing, or not the truth.
 func (a *account) delta(s *shelf, since int, r *rand.Rand) []entry {
 	last := map[string]change{}
 	moves := map[string]int{}
@@ -187,7 +187,7 @@ func (a *account) delta(s *shelf, since int, r *rand.Rand) []entry {
 		switch {
 		case there:
 			out = append(out, entry{id: id, etag: m.etag})
-		case c.with == "" || r.IntN(4) == 0:
+		case c.with == "" || s.has(c.with) || r.IntN(4) == 0:
 			out = append(out, entry{id: id, removed: true})
 		case moves[id] > 1 && r.IntN(2) == 0:
 			out = append(out, entry{id: id, ghost: &c.was})
