@@ -4,8 +4,8 @@ CACHE         := $(or $(CALCDC_TEST_CACHE),$(HOME)/.cache/calcdc-test)
 LINT_VERSION  := v2.15.0
 LINT          := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 FUZZTIME      ?= 5s
-SIM_BUDGET    ?= 100s
-SIM_FLOOR     ?= 300
+SIM_BUDGET    ?= 115s
+SIM_FLOOR     ?= 1000
 TESTSERVERS   := $(GO) run ./internal/testenv/cmd/testservers
 INTEGRATION    = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -rn1 dirname | sort -u)
 

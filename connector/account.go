@@ -94,12 +94,13 @@ func (h *household) poll(ctx context.Context) error {
 		return fmt.Errorf("connecting to %s/%s: %w", h.source.Name, h.account.Name(), err)
 	}
 	if h.source.follows(Settings) {
-		h.rouse(ctx, h.stream("", Settings), func(f *follower) { f.show(Hint{}, h.account.ConfigHash(Settings)) })
+		h.rouse(ctx, h.stream("", Settings), func(f *follower) { f.show(Hint{}, time.Now(), h.account.ConfigHash(Settings)) })
 	}
 	if err := h.calendars.mend(ctx); err != nil {
 		return err
 	}
 	h.calendars.configHash = h.account.ConfigHash(Calendars)
+	asked := time.Now()
 	if err := h.calendars.pass(ctx); err != nil {
 		h.goOn(ctx, err)
 		return err
@@ -111,7 +112,7 @@ func (h *household) poll(ctx context.Context) error {
 		delete(h.forbidden, id)
 		delete(h.leaving, id)
 		if listed[id].there {
-			h.show(ctx, id, listed[id])
+			h.show(ctx, id, listed[id], asked)
 		}
 	}
 	return h.look(ctx, h.unlisted())
@@ -126,14 +127,14 @@ func (h *household) goOn(ctx context.Context, err error) {
 	h.shown = time.Now()
 	for id, c := range h.calendars.home.listed {
 		if c.there && c.hint.Value == "" {
-			h.show(ctx, id, c)
+			h.show(ctx, id, c, h.shown)
 		}
 	}
 }
 
-// show tells the followers of a collection's streams what the home says of it. A stream that it no longer has, as the
+// show tells the followers of a collection's streams what the home says of it that was asked then. A stream that it no longer has, as the
 // acl of a calendar whose owner the account is no more, is emptied.
-func (h *household) show(ctx context.Context, id string, c collection) {
+func (h *household) show(ctx context.Context, id string, c collection, asked time.Time) {
 	has := c.streams
 	if has == nil {
 		has = []Kind{Events}
@@ -143,7 +144,7 @@ func (h *household) show(ctx context.Context, id string, c collection) {
 		switch {
 		case !h.source.follows(k):
 		case slices.Contains(has, k):
-			h.rouse(ctx, s, func(f *follower) { f.show(c.hint, h.account.ConfigHash(k)) })
+			h.rouse(ctx, s, func(f *follower) { f.show(c.hint, asked, h.account.ConfigHash(k)) })
 		case h.known(s):
 			h.rouse(ctx, s, (*follower).vanish)
 		}

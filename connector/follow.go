@@ -19,30 +19,30 @@ type follower struct {
 	running bool
 	want    Hint
 	since   time.Time // that the home has shown it
-	shown   int       // how often the home has shown the collection
+	askedAt time.Time // when the home was asked that has shown it
 	hash    string    // of the account's configuration
 	listed  bool      // the home lists it
 	gone    bool      // it is known to be gone: its rows are to be deleted
 	emptied bool      // they have been
 
-	seen   string // the hint that the last good pass began after
-	looked bool   // a pass has ended well since the start, or since the collection came back
-	beyond int    // as of which showing the last good pass, or one before, may have seen more than the hint stands for
-	again  bool   // one more look at the next poll: the hint may stay as it is while more happens
+	seen   string    // the hint that the last good pass began after
+	looked bool      // a pass has ended well since the start, or since the collection came back
+	beyond time.Time // when the last pass ended that may have seen more than the hint stands for
+	again  bool      // one more look at the next poll: the hint may stay as it is while more happens
 }
 
 func newFollower(t *task, own, shared slots) *follower {
 	return &follower{task: t, wake: make(chan struct{}, 1), own: own, slots: shared}
 }
 
-// show tells what the home says of the collection.
-func (f *follower) show(h Hint, configHash string) {
+// show tells what the home says of the collection that was asked then.
+func (f *follower) show(h Hint, asked time.Time, configHash string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed || h != f.want {
 		f.since = time.Now()
 	}
-	f.shown++
+	f.askedAt = asked
 	f.want, f.hash, f.listed, f.gone, f.emptied = h, configHash, true, false, false
 }
 
@@ -165,22 +165,22 @@ func (f *follower) moved() bool {
 
 // note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
 // missed the collection meanwhile. young says that it may stay as it is though more happens than the pass has seen: it is a time.
-func (f *follower) note(h Hint, shown int, young bool) {
+func (f *follower) note(h Hint, asked time.Time, young bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.listed {
 		return
 	}
-	f.again = young || f.beyond == shown
+	f.again = young || !asked.After(f.beyond)
 	f.seen, f.looked = h.Value, true
 }
 
-// outrun tells that a pass may have seen more than the hint stands for that the home has shown: taken back, that would leave the hint as it
-// was, where it is a hash of what the collection holds. Another look helps only after the home has been listed again.
-func (f *follower) outrun(shown int) {
+// outrun tells that a pass may have seen more than the hint stands for: taken back, that would leave the hint as it was, where it is a hash of
+// what the collection holds. Only a look that follows another listing of the home can tell.
+func (f *follower) outrun() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.beyond = shown
+	f.beyond = time.Now()
 }
 
 // idle notes that the home's listing showed nothing to do.
@@ -204,7 +204,7 @@ func (f *follower) commits() int64 {
 func (f *follower) look(ctx context.Context) error {
 	f.mu.Lock()
 	f.configHash = f.hash
-	hint, shown, young := f.want, f.shown, time.Since(f.since) < f.want.Coarse
+	hint, asked, young := f.want, f.askedAt, time.Since(f.since) < f.want.Coarse
 	f.mu.Unlock()
 	before := f.commits()
 	if err := f.pass(ctx); err != nil {
@@ -214,9 +214,9 @@ func (f *follower) look(ctx context.Context) error {
 		return err
 	}
 	if f.commits() != before && f.token() != hint.Value {
-		f.outrun(shown)
+		f.outrun()
 	}
-	f.note(hint, shown, young)
+	f.note(hint, asked, young)
 	return nil
 }
 

@@ -247,7 +247,7 @@ func TestCollectionBackWhileItsRowsAreDeleted(t *testing.T) {
 	f := newFollower(r.task, newSlots(1), newSlots(1))
 	f.vanish()
 	r.ledger.fault = func(int) (bool, error) {
-		f.show(Hint{Value: "1"}, r.up.hash)
+		f.show(Hint{Value: "1"}, time.Now(), r.up.hash)
 		return true, nil
 	}
 	if err := f.leave(context.Background()); err != nil {

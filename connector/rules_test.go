@@ -82,14 +82,14 @@ func TestOneLookProvesNothing(t *testing.T) {
 func TestHintOfAMissedCollectionIsNotSeen(t *testing.T) {
 	f := &follower{task: &task{unread: map[string]struct{}{}}, wake: make(chan struct{}, 1)}
 	h := Hint{Value: "7"}
-	f.show(h, "")
+	f.show(h, time.Now(), "")
 	f.miss() // while a pass runs
-	f.note(h, 1, false)
-	f.show(h, "")
+	f.note(h, f.askedAt, false)
+	f.show(h, time.Now(), "")
 	if !f.moved() {
 		t.Fatal("it may be another collection")
 	}
-	f.note(h, 1, false)
+	f.note(h, f.askedAt, false)
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}
@@ -432,16 +432,18 @@ func TestHintThatMovesDuringAPass(t *testing.T) {
 func TestHintThatIsOutrun(t *testing.T) {
 	f := &follower{task: &task{unread: map[string]struct{}{}}, wake: make(chan struct{}, 1)}
 	h := Hint{Value: "7"}
-	f.show(h, "")
-	f.outrun(f.shown)
+	asked := time.Now()
+	f.show(h, asked, "")
+	f.outrun()
 	for range 2 {
-		f.note(h, f.shown, false)
+		f.note(h, f.askedAt, false)
 		if !f.moved() {
-			t.Fatal("the home has not been listed since")
+			t.Fatal("the home has not been asked since")
 		}
+		f.show(h, asked.Add(-time.Second), "") // it was asked before the pass ended
 	}
-	f.show(h, "")
-	f.note(h, f.shown, false)
+	f.show(h, time.Now().Add(time.Second), "")
+	f.note(h, f.askedAt, false)
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}

@@ -27,7 +27,7 @@ func main() {
 	flag.StringVar(&o.replay, "replay", "", "the overlay of the replay command")
 	flag.StringVar(&o.only, "only", "", "only mutants whose name holds this")
 	flag.StringVar(&o.shard, "shard", "1/1", "i/n: each n-th mutant, from the i-th on")
-	flag.IntVar(&o.seeds, "seeds", 400, "how many seeds the simulation may play to find one of them")
+	flag.IntVar(&o.seeds, "seeds", 1000, "how many seeds the simulation may play to find one of them")
 	flag.BoolVar(&o.rehearse, "rehearse", true, "first play all with nothing taken out")
 	flag.BoolVar(&o.list, "list", false, "only name them")
 	flag.Parse()
