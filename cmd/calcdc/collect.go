@@ -33,6 +33,9 @@ func collectGarbage() {
 			if before = now; next != at {
 				at = next
 				debug.SetGCPercent(next)
+				if next == collectAtRest {
+					debug.FreeOSMemory() // what the work has taken
+				}
 			}
 		}
 	}()

@@ -13,6 +13,7 @@ type batch struct {
 	fetches int
 	bodies  int
 	bytes   int
+	more    bool // there was a job of as many fetches as one may have
 }
 
 // entry is a member that is known already, or has its body here, or needs it fetched.
@@ -36,7 +37,7 @@ func (b *batch) body(m member, r *response) error {
 }
 
 func (b *batch) fetch(m member) error {
-	if b.entries == nil {
+	if b.entries == nil && b.more {
 		b.entries = make([]entry, 0, fetchBatch)
 	}
 	b.entries = append(b.entries, entry{member: m, fetch: true})
@@ -59,7 +60,7 @@ func (b *batch) flush() error {
 		return nil
 	}
 	fetches, bodies, bytes := b.fetches, b.bodies, b.bytes
-	*b = batch{poll: p}
+	*b = batch{poll: p, more: b.more || fetches >= fetchBatch}
 	switch {
 	case fetches > 0:
 		return p.work(p.account.client.fetches, p.expect(fetches), func(out *outlet) error { return p.resolve(entries, out) })

@@ -60,6 +60,7 @@ func readProps(r io.Reader, contentType string, collections int) ([]described, e
 		return nil, err
 	}
 	t := &tree{multistatus: multistatus{x: xmlpull.NewReader(decoded)}, maxNodes: nodesPerCollection * (collections + 1)}
+	defer t.release()
 	if _, err := t.x.Next(); err != nil {
 		return nil, malformed(err)
 	}
@@ -160,6 +161,7 @@ func precondition(body []byte, contentType string) string {
 		return ""
 	}
 	x := xmlpull.NewReader(decoded)
+	defer x.Release()
 	if _, err := x.Next(); err != nil || x.Name() != (xmlpull.Name{Space: davNS, Local: "error"}) {
 		return ""
 	}

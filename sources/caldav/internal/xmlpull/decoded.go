@@ -14,11 +14,14 @@ import (
 
 var declaration = regexp.MustCompile(`^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']`)
 
+// longestDeclaration is how far into a document its XML declaration is looked for, in bytes.
+const longestDeclaration = 1024
+
 // Decoded returns r as UTF-8. What it is in is told by its byte order mark, else by its XML declaration, else by
 // contentType; none of them means UTF-8. The declaration goes before the header because servers add a charset to
 // text/xml by default.
 func Decoded(r io.Reader, contentType string) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, 4096)
+	b := bufio.NewReaderSize(r, longestDeclaration) // longer reads pass it by
 	head, err := b.Peek(4)
 	if len(head) == 0 && err != nil {
 		return b, nil // the reader meets the same end
@@ -50,7 +53,7 @@ func Decoded(r io.Reader, contentType string) (io.Reader, error) {
 func declared(b *bufio.Reader, contentType string) string {
 	head, _ := b.Peek(5)
 	if string(head) == "<?xml" {
-		for n := 64; n <= 1024; n *= 2 {
+		for n := 64; n <= longestDeclaration; n *= 2 {
 			head, err := b.Peek(n)
 			if m := declaration.FindSubmatch(head); m != nil {
 				return string(m[1])

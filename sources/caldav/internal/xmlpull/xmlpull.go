@@ -49,6 +49,7 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("xml: %s (at byte %d)"
 // Reader is a pull parser over one document.
 type Reader struct {
 	src        io.Reader
+	memory     *memory
 	buf        []byte
 	pos, end   int
 	srcErr     error
@@ -77,18 +78,34 @@ type binding struct{ prefix, space string }
 
 type attr struct{ raw, value string }
 
-// buffers are those of Readers that are done.
-var buffers = sync.Pool{New: func() any { return new([bufSize]byte) }}
+// memory is what a Reader works with, and what another may go on with when it is done.
+type memory struct {
+	buf   [bufSize]byte
+	names map[string]string
+	text  []byte
+}
+
+// keptNames bounds the names that are kept for the next document: a well-meant one has a few dozen.
+const keptNames = 128
+
+var memories = sync.Pool{New: func() any { return &memory{names: map[string]string{}} }}
 
 // NewReader returns a Reader of r, which must give UTF-8 (see Decoded).
 func NewReader(r io.Reader) *Reader {
-	return &Reader{src: r, buf: buffers.Get().(*[bufSize]byte)[:], names: map[string]string{}}
+	m := memories.Get().(*memory)
+	return &Reader{src: r, memory: m, buf: m.buf[:], names: m.names, text: m.text}
 }
 
 // Release gives the Reader's memory back. Neither the Reader nor bytes that it returned may be used afterwards.
 func (r *Reader) Release() {
-	if len(r.buf) == bufSize {
-		buffers.Put((*[bufSize]byte)(r.buf))
+	if m := r.memory; m != nil {
+		if len(m.names) > keptNames {
+			m.names = map[string]string{}
+		}
+		if m.text = r.text[:0]; cap(m.text) > bufSize {
+			m.text = nil
+		}
+		memories.Put(m)
 	}
 	*r = Reader{}
 }
