@@ -62,7 +62,7 @@ func (h *household) run(ctx context.Context) {
 	phase := rand.Float64()
 	failing := false
 	for {
-		err := h.calendars.inSlot(ctx, failing, h.poll, h.owner.c.looks[h.source.Name])
+		err := apart(func() error { return h.calendars.inSlot(ctx, failing, h.poll, h.owner.c.looks[h.source.Name]) })
 		failing = err != nil
 		if ctx.Err() != nil {
 			return
@@ -86,6 +86,13 @@ func (h *household) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// apart runs f in a goroutine of its own, which takes its stack with it: a thousand households that wait for their next poll keep none.
+func apart(f func() error) error {
+	done := make(chan error)
+	go func() { done <- f() }()
+	return <-done
 }
 
 // poll asks which collections there are and which have moved.
