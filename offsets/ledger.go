@@ -192,6 +192,7 @@ func (l *Ledger) catchUp(ctx context.Context, ends [2]int64, began time.Time) er
 
 // read folds both topics.
 func (l *Ledger) read(ctx context.Context, ends [2]int64) error {
+	defer l.fold.shelf.hold()()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		w := l.fold.shelf.writing()

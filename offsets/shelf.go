@@ -145,6 +145,14 @@ func (s *shelf) empty(a about) error {
 	return s.write(b)
 }
 
+// hold puts off the store's merges until release is called.
+func (s *shelf) hold() (release func()) {
+	if s == nil {
+		return func() {}
+	}
+	return s.db.Hold()
+}
+
 // writing begins a batch.
 func (s *shelf) writing() *writing {
 	if s == nil {

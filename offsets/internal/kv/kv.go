@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type DB struct {
 	over     atomic.Bool // Close was called
 	panicked atomic.Bool
 	damage   atomic.Pointer[error]
+	held     atomic.Int32 // by how many the merges are
 	closing  sync.WaitGroup
 
 	turn atomic.Int64
@@ -83,6 +85,14 @@ func Open(dir string, o Options, log hclog.Logger) (d *DB, err error) {
 		MemTableSize:       memTable, MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold: layers, L0StopWritesThreshold: neverStall, BytesPerSync: fileSync, LBaseMaxBytes: baseBytes, MaxOpenFiles: openFiles,
 	}
+	options.CompactionConcurrencyRange = func() (lower, upper int) {
+		if d.held.Load() > 0 {
+			return 0, 1 // none but those that only drop files
+		}
+		return 1, 1
+	}
+	options.Experimental.L0CompactionConcurrency = math.MaxInt32 // layers from which on there is one merge more; and bytes that are due:
+	options.Experimental.CompactionDebtConcurrency = math.MaxInt64
 	for i := range options.Levels {
 		options.TargetFileSizes[i] = fileBytes
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
@@ -246,6 +256,19 @@ func (d *DB) FlushSoon() {
 		return err
 	})
 }
+
+// Hold puts off merges until release is called, if that takes long: a load is merged once it is whole. Holds may overlap.
+func (d *DB) Hold() (release func()) {
+	began := time.Now()
+	d.held.Add(1)
+	return func() {
+		if d.held.Add(-1) == 0 && time.Since(began) > longHold {
+			d.FlushSoon() // merges are thought of after that
+		}
+	}
+}
+
+const longHold = time.Second
 
 // Close closes the store once it is used no more. What was written since the last flush is lost. The end of a store that has panicked is
 // waited for a while only: what panicked may have held its locks.

@@ -93,6 +93,37 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestHold: while merges are held there are none, however many layers there are, and then they are made up for.
+func TestHold(t *testing.T) {
+	db, lock := open(t, t.TempDir(), nil)
+	release, other := db.Hold(), db.Hold()
+	for range layers + 4 {
+		if err := errors.Join(put(db, 0, 100), db.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(longHold)
+	other()
+	if m := db.db.Metrics(); m.Compact.Count != 0 || m.Levels[0].Sublevels != layers+4 {
+		t.Errorf("%d merges, %d layers", m.Compact.Count, m.Levels[0].Sublevels)
+	}
+	if err := put(db, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	for until := time.Now().Add(30 * time.Second); db.db.Metrics().Compact.Count == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("no merge follows")
+		}
+	}
+	if n, err := read(db); n != 100 || err != nil {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	if err := errors.Join(db.Close(), lock.Release()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // full is a file system that is full after some bytes.
 type full struct {
 	vfs.FS
