@@ -28,6 +28,7 @@ type follower struct {
 	seen   string    // the hint that the last good pass began after
 	looked bool      // a pass has ended well since the start, or since the collection came back
 	beyond time.Time // when the last pass ended that may have seen more than the hint stands for
+	missed int       // how often the home did not list it
 	again  bool      // one more look at the next poll: the hint may stay as it is while more happens
 }
 
@@ -56,6 +57,7 @@ func (f *follower) vanish() {
 // miss tells that the home no longer lists the collection: until more is known, nothing is asked of it.
 func (f *follower) miss() {
 	f.mu.Lock()
+	f.missed++
 	f.listed, f.looked = false, false // back with the hint that it had, it may still be another
 	f.mu.Unlock()
 }
@@ -163,16 +165,33 @@ func (f *follower) moved() bool {
 	return !f.looked || f.again || f.hash != f.configHash || f.want.Value == "" || f.want.Value != f.seen
 }
 
-// note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
-// missed the collection meanwhile. young says that it may stay as it is though more happens than the pass has seen: it is a time.
-func (f *follower) note(h Hint, asked time.Time, young bool) {
+// sight is what the home has said of the collection when a pass begins.
+type sight struct {
+	hint   Hint
+	asked  time.Time // when the home was asked
+	missed int       // how often it had missed the collection
+	young  bool      // the hint may stay as it is though more happens than the pass sees: it is a time
+}
+
+// sees is what there is to go by for the pass that begins.
+func (f *follower) sees() sight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.listed {
+	f.configHash = f.hash
+	young := f.want.Coarse > 0 && (!f.looked || f.want.Value != f.seen || time.Since(f.since) < f.want.Coarse)
+	return sight{f.want, f.askedAt, f.missed, young}
+}
+
+// note keeps the hint that a good pass began after: it counts as seen only now, and not at all where the home has
+// missed the collection meanwhile.
+func (f *follower) note(s sight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.listed || f.missed != s.missed {
 		return
 	}
-	f.again = young || !asked.After(f.beyond)
-	f.seen, f.looked = h.Value, true
+	f.again = s.young || !s.asked.After(f.beyond)
+	f.seen, f.looked = s.hint.Value, true
 }
 
 // outrun tells that a pass may have seen more than the hint stands for: taken back, that would leave the hint as it was, where it is a hash of
@@ -202,21 +221,19 @@ func (f *follower) commits() int64 {
 }
 
 func (f *follower) look(ctx context.Context) error {
-	f.mu.Lock()
-	f.configHash = f.hash
-	hint, asked, young := f.want, f.askedAt, time.Since(f.since) < f.want.Coarse
-	f.mu.Unlock()
+	s := f.sees()
 	before := f.commits()
-	if err := f.pass(ctx); err != nil {
+	err := f.pass(ctx)
+	if f.commits() != before && (err != nil || f.token() != s.hint.Value) {
+		f.outrun()
+	}
+	if err != nil {
 		f.mu.Lock()
 		f.looked = false // what the pass has begun goes on, though the home may say nothing new
 		f.mu.Unlock()
 		return err
 	}
-	if f.commits() != before && f.token() != hint.Value {
-		f.outrun()
-	}
-	f.note(hint, asked, young)
+	f.note(s)
 	return nil
 }
 

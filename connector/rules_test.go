@@ -83,13 +83,14 @@ func TestHintOfAMissedCollectionIsNotSeen(t *testing.T) {
 	f := &follower{task: &task{unread: map[string]struct{}{}}, wake: make(chan struct{}, 1)}
 	h := Hint{Value: "7"}
 	f.show(h, time.Now(), "")
+	before := f.sees()
 	f.miss() // while a pass runs
-	f.note(h, f.askedAt, false)
+	f.note(before)
 	f.show(h, time.Now(), "")
-	if !f.moved() {
+	if f.note(before); !f.moved() {
 		t.Fatal("it may be another collection")
 	}
-	f.note(h, f.askedAt, false)
+	f.note(f.sees())
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}
@@ -436,17 +437,64 @@ func TestHintThatIsOutrun(t *testing.T) {
 	f.show(h, asked, "")
 	f.outrun()
 	for range 2 {
-		f.note(h, f.askedAt, false)
+		f.note(f.sees())
 		if !f.moved() {
 			t.Fatal("the home has not been asked since")
 		}
 		f.show(h, asked.Add(-time.Second), "") // it was asked before the pass ended
 	}
 	f.show(h, time.Now().Add(time.Second), "")
-	f.note(h, f.askedAt, false)
+	f.note(f.sees())
 	if f.moved() {
 		t.Fatal("it has been looked at")
 	}
+}
+
+// A pass that has published what the hint does not stand for, and then failed, leaves nothing to publish for the next, which is good.
+func TestHintThatAFailedPassHasOutrun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.up.hashed = true
+		c := w.up.add("/a/")
+		w.up.put(c, "1", "=1")
+		failed := 0
+		w.up.fail(func(kind string, n int) error {
+			switch {
+			case kind == "list" && n == 2:
+				w.up.put(c, "2", "=1") // the home has been listed
+			case kind == "end" && n == 2:
+				failed = w.up.count("home")
+				return errLost
+			case kind == "home" && failed > 0 && n == failed+1:
+				w.up.del(c, "2")
+			}
+			return nil
+		})
+		w.start()
+		w.polls(10)
+		if failed == 0 {
+			t.Error("no pass has failed")
+		}
+		w.check("/a/")
+		w.end()
+	})
+}
+
+// What was written shows a little later than the time says: one look, however long after the home was listed, is not enough.
+func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &follower{task: &task{unread: map[string]struct{}{}}}
+		f.show(Hint{Value: "1000", Coarse: time.Second}, time.Now(), "")
+		time.Sleep(time.Minute) // for a place among the passes
+		f.note(f.sees())
+		if !f.moved() {
+			t.Fatal("one more look at the next poll")
+		}
+		f.note(f.sees())
+		if f.moved() {
+			t.Fatal("then it is quiet")
+		}
+	})
 }
 
 // The home's sign may be a time (SOGo): it stays as it is while more happens within its unit, whenever the polls come.

@@ -233,6 +233,10 @@ func (u *upstream) pages(ctx context.Context, q Query, ids, removed []string, to
 		}
 		page = Page{}
 	}
+	if err := u.call("end"); err != nil {
+		yield(Page{}, err)
+		return
+	}
 	page.Token, page.Last, page.Listing = token, true, q.Token == ""
 	yield(page, nil)
 }

@@ -10,13 +10,14 @@ import (
 
 // How much the heap may grow before garbage is collected, in hundredths of what is in use, where GOGC does not say so. At work three quarters
 // of Go's own: a tenth less memory at the peak of a snapshot (BenchmarkSnapshot). At rest much less, which costs next to nothing then, and so
-// where thousands of streams begin at once: what they keep lies between their garbage, and the gaps stay (BenchmarkFleet).
+// where thousands of streams begin at once after the start: what they keep lies between their garbage, and the gaps stay (BenchmarkFleet).
 const (
 	collectAtWork = 75
 	collectAtRest = 30
 	restBelow     = 16 << 20 // bytes allocated a second
 	restLook      = 2 * time.Second
-	crowd         = 2000 // goroutines
+	crowd         = 2000 // goroutines, within crowdLasts of the start
+	crowdLasts    = 2 * time.Minute
 )
 
 // collectGarbage sets when garbage is collected, for as long as the process lives.
@@ -26,10 +27,12 @@ func collectGarbage() {
 	}
 	debug.SetGCPercent(collectAtWork)
 	go func() {
+		began := time.Now()
 		at, before, wanted := collectAtWork, allocated(), collectAtWork
 		for range time.Tick(restLook) {
 			now, next, last := allocated(), collectAtWork, wanted
-			if now-before < restBelow*uint64(restLook/time.Second) || runtime.NumGoroutine() > crowd {
+			rests := now-before < restBelow*uint64(restLook/time.Second)
+			if rests || runtime.NumGoroutine() > crowd && time.Since(began) < crowdLasts {
 				next = collectAtRest
 			}
 			before, wanted = now, next
@@ -38,7 +41,7 @@ func collectGarbage() {
 			}
 			at = next
 			debug.SetGCPercent(next)
-			if next == collectAtRest {
+			if rests {
 				debug.FreeOSMemory() // what the work has taken
 			}
 		}

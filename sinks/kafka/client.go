@@ -58,6 +58,7 @@ func New(cfg Config, log hclog.Logger) (*Client, error) {
 		limits:  map[string]limit{},
 	}
 	slices.Sort(c.topics)
+	c.topics = slices.Compact(c.topics)
 	c.transport = c.newTransport()
 	return c, nil
 }

@@ -37,6 +37,7 @@ const (
 	fileBytes  = 4 << 20
 	fileSync   = 1 << 30 // bytes written before a file is brought to the disk on the way: it is when it is whole
 	layers     = 16      // of the first level before they are merged into the next: a load of a million rows is merged a few times then, not at each step
+	heldLayers = 150     // while merges are held; more would be more files than may be open
 	neverStall = 1000    // files at the first level: writes are not held up, which nobody could tell from a disk that hangs
 )
 
@@ -85,14 +86,16 @@ func Open(dir string, o Options, log hclog.Logger) (d *DB, err error) {
 		MemTableSize:       memTable, MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold: layers, L0StopWritesThreshold: neverStall, BytesPerSync: fileSync, LBaseMaxBytes: baseBytes, MaxOpenFiles: openFiles,
 	}
-	options.CompactionConcurrencyRange = func() (lower, upper int) {
-		if d.held.Load() > 0 {
-			return 0, 1 // none but those that only drop files
+	held := &d.held
+	options.CompactionConcurrencyRange = func() (lower, upper int) { // that the lower one may be 0 is not documented, but tested (TestHold)
+		if held.Load() > 0 {
+			return 0, 1
 		}
 		return 1, 1
 	}
-	options.Experimental.L0CompactionConcurrency = math.MaxInt32 // layers from which on there is one merge more; and bytes that are due:
+	options.Experimental.L0CompactionConcurrency = heldLayers // from which on there is one merge more than the lower one, as there is
 	options.Experimental.CompactionDebtConcurrency = math.MaxInt64
+	options.Experimental.CompactionGarbageFractionForMaxConcurrency = func() float64 { return 0 }
 	for i := range options.Levels {
 		options.TargetFileSizes[i] = fileBytes
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
@@ -257,18 +260,23 @@ func (d *DB) FlushSoon() {
 	})
 }
 
-// Hold puts off merges until release is called, if that takes long: a load is merged once it is whole. Holds may overlap.
+// Hold puts off merges until release is called: a load is merged once it is whole. Holds may overlap. Of more than heldLayers layers some are
+// merged all the same.
 func (d *DB) Hold() (release func()) {
-	began := time.Now()
 	d.held.Add(1)
 	return func() {
-		if d.held.Add(-1) == 0 && time.Since(began) > longHold {
-			d.FlushSoon() // merges are thought of after that
+		if d.held.Add(-1) > 0 {
+			return
 		}
+		_ = d.use(func(db *pebble.DB) error { // an error is damage
+			if db.Metrics().Levels[0].Sublevels < layers {
+				return nil
+			}
+			_, err := db.AsyncFlush() // merges are thought of after that
+			return err
+		})
 	}
 }
-
-const longHold = time.Second
 
 // Close closes the store once it is used no more. What was written since the last flush is lost. The end of a store that has panicked is
 // waited for a while only: what panicked may have held its locks.

@@ -93,34 +93,55 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestHold: while merges are held there are none, however many layers there are, and then they are made up for.
+// TestHold: while merges are held there are none, and then they are made up for, whichever hold is the last.
 func TestHold(t *testing.T) {
 	db, lock := open(t, t.TempDir(), nil)
-	release, other := db.Hold(), db.Hold()
-	for range layers + 4 {
-		if err := errors.Join(put(db, 0, 100), db.Flush()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	time.Sleep(longHold)
-	other()
+	first := db.Hold()
+	layer(t, db, layers+4)
+	last := db.Hold()
+	first()
 	if m := db.db.Metrics(); m.Compact.Count != 0 || m.Levels[0].Sublevels != layers+4 {
 		t.Errorf("%d merges, %d layers", m.Compact.Count, m.Levels[0].Sublevels)
 	}
-	if err := put(db, 0, 100); err != nil {
-		t.Fatal(err)
-	}
-	release()
-	for until := time.Now().Add(30 * time.Second); db.db.Metrics().Compact.Count == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatal("no merge follows")
-		}
-	}
+	last()
+	merged(t, db)
 	if n, err := read(db); n != 100 || err != nil {
 		t.Errorf("%d keys, %v", n, err)
 	}
 	if err := errors.Join(db.Close(), lock.Release()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLongHold: a load of any length ends, though nothing is merged until it does.
+func TestLongHold(t *testing.T) {
+	db, lock := open(t, t.TempDir(), nil)
+	release := db.Hold()
+	layer(t, db, heldLayers+20)
+	merged(t, db)
+	release()
+	if err := errors.Join(db.Close(), lock.Release()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// layer writes so many layers.
+func layer(t *testing.T, db *DB, n int) {
+	t.Helper()
+	for range n {
+		if err := errors.Join(put(db, 0, 100), db.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// merged waits for a merge.
+func merged(t *testing.T, db *DB) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); db.db.Metrics().Compact.Count == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("no merge follows")
+		}
 	}
 }
 
