@@ -74,7 +74,7 @@ var mutants = []mutant{
 	{name: "a body that cannot be had: it holds the rest for ever", edits: []edit{{"connector/weigh.go", "p.refusals[res.ID] < giveUpAfter {", "p.refusals[res.ID] < 1<<30 {"}}, test: "./connector TestBodyRefusedDoesNotHoldTheRest"},
 	{name: "storms: every dead token is a reset", edits: []edit{{pass, "	if p.tokenDied(time.UnixMilli(p.prior.CommittedMs)) {", "	if false {"}}, test: "./connector TestTokensThatDieYoung"},
 	{name: "hint: it counts as seen though it moved during the pass", edits: []edit{{follow, "	f.note(s)\n", "	f.beyond = time.Time{}\n	f.note(f.sees())\n"}}, test: "./connector TestHintThatMovesDuringAPass"},
-	{name: "hint: it counts as seen though the pass failed", edits: []edit{{follow, "		f.looked = false // what the pass", "		f.seen, f.looked = hint.Value, true // what the pass"}}},
+	{name: "hint: it counts as seen though the pass failed", edits: []edit{{follow, "		f.looked = false // what the pass", "		f.seen, f.looked = s.hint.Value, true // what the pass"}}},
 	{name: "hint: a time proves that nothing changed", edits: []edit{{follow, "	f.again = s.young || !s.asked.After(f.beyond)\n", "	f.again = false && s.young || !s.asked.After(f.beyond)\n"}}, test: "./connector TestCoarseHint"},
 	{name: "hint: a time that was looked at once more proves it, however soon that was", edits: []edit{{follow, " || time.Since(f.since) < f.want.Coarse)", ")"}}, test: "./connector TestCoarseHint"},
 	{name: "hint: a time is looked at once where that was late enough", edits: []edit{{follow, "(!f.looked || f.want.Value != f.seen || time.Since(f.since) < f.want.Coarse)", "(time.Since(f.since) < f.want.Coarse)"}}, test: "./connector TestCoarseHintIsLookedAtOnceMore"},
