@@ -15,6 +15,7 @@ const (
 	collectAtWork = 75
 	collectAtRest = 30
 	restBelow     = 16 << 20 // bytes allocated a second
+	restAbove     = 20 << 20 // bytes in use: of less, little would be saved, and a change that comes would meet a collection (BenchmarkChanges)
 	restLook      = 2 * time.Second
 	crowd         = 2000 // goroutines, within crowdLasts of the start
 	crowdLasts    = 2 * time.Minute
@@ -32,7 +33,8 @@ func collectGarbage() {
 		for range time.Tick(restLook) {
 			now, next, last := allocated(), collectAtWork, wanted
 			rests := now-before < restBelow*uint64(restLook/time.Second)
-			if rests || runtime.NumGoroutine() > crowd && time.Since(began) < crowdLasts {
+			crowded := runtime.NumGoroutine() > crowd && time.Since(began) < crowdLasts
+			if (rests || crowded) && read("/gc/heap/live:bytes") > restAbove {
 				next = collectAtRest
 			}
 			before, wanted = now, next
@@ -41,7 +43,7 @@ func collectGarbage() {
 			}
 			at = next
 			debug.SetGCPercent(next)
-			if rests {
+			if next == collectAtRest && rests {
 				debug.FreeOSMemory() // what the work has taken
 			}
 		}
@@ -49,8 +51,10 @@ func collectGarbage() {
 }
 
 // allocated is how many bytes have been allocated since the process began.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+func allocated() uint64 { return read("/gc/heap/allocs:bytes") }
+
+func read(metric string) uint64 {
+	sample := []metrics.Sample{{Name: metric}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
