@@ -102,8 +102,8 @@ type Resource struct {
 // ctag, compared for equality only. An empty Value means that every poll must look.
 type Hint struct {
 	Value string
-	// Coarse is how long Value may stay as it is while the collection moves, where it is a time in seconds; else 0. A collection that has
-	// moved is looked at until that long has passed.
+	// Coarse is how long Value may stay as it is while the collection moves, where it is a time; else 0. A collection that has
+	// moved is looked at until that long has passed, and once more at least, at the next poll.
 	Coarse time.Duration
 }
 

@@ -79,7 +79,7 @@ func (t *tail) fetch(p place, from int64) (recs []record, next, end int64, err e
 	return recs, next, got.LastStableOffset, err
 }
 
-// ask sends one request.
+// ask sends one request over the connection that is kept to the broker.
 func (t *tail) ask(node int, req kmsg.Request, res kmsg.Response) error {
 	conn := t.conns[node]
 	if conn == nil {

@@ -36,7 +36,7 @@ const (
 	baseBytes  = 256 << 20 // up to which all keys are one level
 	fileBytes  = 4 << 20
 	fileSync   = 1 << 30 // bytes written before a file is brought to the disk on the way: it is when it is whole
-	layers     = 16      // of the first level before they are merged into the next: a load of a million rows is merged a few times then, not at each step
+	layers     = 16      // of the first level before they are merged into the next: what a first snapshot of a million rows writes is merged a few times then, not at each step
 	heldLayers = 150     // while merges are held; more would be more files than may be open
 	neverStall = 1000    // files at the first level: writes are not held up, which nobody could tell from a disk that hangs
 )
