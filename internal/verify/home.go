@@ -55,7 +55,9 @@ func (r *run) findHomes(ctx context.Context) {
 			h := &home{source: source, account: a, looks: map[string]look{}}
 			homes[a.Name()] = h
 			if r.wantsAccount(source, a.Name()) {
-				wg.Go(func() { h.err = slots.do(ctx, a.Name(), func() error { return h.list(ctx) }) })
+				wg.Go(func() {
+					h.err = slots.do(ctx, a.Name(), func() error { return attempt(ctx, func() error { return h.list(ctx) }) })
+				})
 			}
 		}
 	}
@@ -73,9 +75,13 @@ func accountsOf(ctx context.Context, s *connector.Source) ([]connector.Account, 
 	if s.Find == nil {
 		return s.Accounts, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, asking)
-	defer cancel()
-	found, err := s.Find(ctx)
+	var found []connector.Account
+	err := attempt(ctx, func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, asking)
+		defer cancel()
+		found, err = s.Find(ctx)
+		return err
+	})
 	return slices.Concat(s.Accounts, found), err
 }
 
@@ -167,10 +173,13 @@ func (h *home) look(ctx context.Context, collection string) (connector.Presence,
 		return found.at, found.err
 	}
 	found := look{at: connector.Failed}
-	there, err := h.account.Look(ctx, h.stream("", connector.Calendars), []string{collection})
-	if found.err = err; len(there) == 1 {
-		found.at = there[0]
-	}
+	found.err = attempt(ctx, func() error {
+		there, err := h.account.Look(ctx, h.stream("", connector.Calendars), []string{collection})
+		if len(there) == 1 {
+			found.at = there[0]
+		}
+		return err
+	})
 	h.looks[collection] = found
 	return found.at, found.err
 }

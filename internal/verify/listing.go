@@ -37,11 +37,19 @@ func (r *run) listing(h *home, s Stream, shelf *shelf) *listing {
 		resources: map[connector.Hash]uint32{}, unread: map[string]bool{}}
 }
 
-// compare lists the stream at its source, once and in full.
+// compare lists the stream at its source in full, once unless that fails.
 func (r *run) compare(ctx context.Context, h *home, s Stream, shelf *shelf) (*listing, error) {
-	l := r.listing(h, s, shelf)
-	if err := l.all(ctx); err != nil {
-		l.dropAll()
+	var l *listing
+	err := attempt(ctx, func() error {
+		l = r.listing(h, s, shelf)
+		err := l.all(ctx)
+		if err != nil {
+			l.dropAll()
+			shelf.unsee()
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	l.shelf = nil
@@ -222,29 +230,36 @@ func (l *listing) again(ctx context.Context) error {
 	if l.leaving != nil {
 		return nil
 	}
-	began, wanted, unread := time.Now(), map[string]bool{}, map[string]bool{}
+	wanted := map[string]bool{}
 	for _, d := range l.doubts {
 		wanted[d.resource] = true
 	}
-	found := map[connector.Hash]shown{}
-	err := poll(ctx, l.home.account, connector.Query{Stream: l.stream, Needs: func(id, etag string) bool {
-		tag, ok := l.resources[hashOfID(id)]
-		return wanted[id] || !ok || etag == "" || tag != tagOf(etag)
-	}}, func(res connector.Resource) error {
-		switch res.Presence {
-		case connector.Read:
-		case connector.Missing, connector.Failed, connector.Listed:
-			unread[res.ID] = true
-			return nil
-		default:
-			return nil
-		}
-		for _, row := range res.Rows {
-			if id := hashOfID(row.ID); l.doubts[id] != nil {
-				found[id] = shown{id: row.ID, resource: res.ID, hash: rowHash(row.JSON), body: row.JSON}
+	var (
+		began  time.Time
+		unread map[string]bool
+		found  map[connector.Hash]shown
+	)
+	err := attempt(ctx, func() error {
+		began, unread, found = time.Now(), map[string]bool{}, map[connector.Hash]shown{}
+		return poll(ctx, l.home.account, connector.Query{Stream: l.stream, Needs: func(id, etag string) bool {
+			tag, ok := l.resources[hashOfID(id)]
+			return wanted[id] || !ok || etag == "" || tag != tagOf(etag)
+		}}, func(res connector.Resource) error {
+			switch res.Presence {
+			case connector.Read:
+			case connector.Missing, connector.Failed, connector.Listed:
+				unread[res.ID] = true
+				return nil
+			default:
+				return nil
 			}
-		}
-		return nil
+			for _, row := range res.Rows {
+				if id := hashOfID(row.ID); l.doubts[id] != nil {
+					found[id] = shown{id: row.ID, resource: res.ID, hash: rowHash(row.JSON), body: row.JSON}
+				}
+			}
+			return nil
+		})
 	})
 	if errors.Is(err, connector.ErrGone) {
 		l.leaving = &Apart{l.stream, Leaving, saysGone, 0}

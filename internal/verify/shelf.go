@@ -29,6 +29,16 @@ type shelf struct {
 
 func newShelf() *shelf { return &shelf{rows: map[connector.Hash]mark{}} }
 
+// unsee forgets what a listing that was cut short has shown.
+func (s *shelf) unsee() {
+	for id, m := range s.rows {
+		if m.seen {
+			m.seen = false
+			s.rows[id] = m
+		}
+	}
+}
+
 // folded is what a partition holds, up to a position.
 type folded struct {
 	topic     string

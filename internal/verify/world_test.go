@@ -29,6 +29,7 @@ type world struct {
 	listed    map[Stream][]connector.Resource
 	looks     map[string]connector.Presence
 	fails     map[Stream]error
+	cutAfter  int // resources that are shown before a poll fails
 	polls     map[Stream]int
 	polled    func(s Stream, n int) // before the nth poll of a stream
 	asked     []string              // ids whose bodies were wanted in polls after the first
@@ -98,6 +99,15 @@ func (w *world) unlist(s Stream, id string) {
 	w.listed[s] = slices.DeleteFunc(slices.Clone(w.listed[s]), func(r connector.Resource) bool { return r.ID == id })
 }
 
+// unlistAfter takes a resource away once a stream has been polled n times.
+func (w *world) unlistAfter(s Stream, id string, n int) {
+	w.polled = func(polled Stream, polls int) {
+		if polled == s && polls == n+1 {
+			w.unlist(s, id)
+		}
+	}
+}
+
 func (w *world) publish(s Stream, partition int32, row connector.Row) {
 	w.append(s, partition, row.ID, envelopeOf(s, row, connector.RowVersion))
 }
@@ -161,6 +171,9 @@ func (w *world) Poll(_ context.Context, q connector.Query) iter.Seq2[connector.P
 			w.polled(q.Stream, w.polls[q.Stream])
 		}
 		if err := w.fails[q.Stream]; err != nil {
+			if shown := w.listed[q.Stream]; len(shown) >= w.cutAfter && !yield(connector.Page{Resources: shown[:w.cutAfter]}, nil) {
+				return
+			}
 			yield(connector.Page{}, err)
 			return
 		}
