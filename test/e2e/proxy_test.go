@@ -52,7 +52,12 @@ func newProxy(t testing.TB, d *testenv.DAV) *proxy {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if answer := p.note(r); answer != nil {
+		body, err := readAndRestore(r)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if answer := p.note(p.kind(r, body)); answer != nil {
 			answer(w, r)
 			return
 		}
@@ -63,20 +68,14 @@ func newProxy(t testing.TB, d *testenv.DAV) *proxy {
 	return p
 }
 
-// kind names a request: home (the listing of the collections), propfind, sync, multiget, other; a REPORT with its
-// body, which is put back.
-func (p *proxy) kind(r *http.Request) asked {
+// kind names a request: home (the listing of the collections), propfind, sync, multiget, other; a REPORT with its body.
+func (p *proxy) kind(r *http.Request, body string) asked {
 	switch {
 	case r.Method == "PROPFIND" && r.URL.Path == p.home && r.Header.Get("Depth") == "1":
 		return asked{kind: "home"}
 	case r.Method == "PROPFIND":
 		return asked{kind: "propfind"}
 	case r.Method != "REPORT":
-		return asked{kind: "other"}
-	}
-	body, err := readAndRestore(r)
-	switch {
-	case err != nil:
 		return asked{kind: "other"}
 	case strings.Contains(body, "sync-collection"):
 		return asked{kind: "sync", body: body}
@@ -90,8 +89,7 @@ func (p *proxy) kind(r *http.Request) asked {
 // hang answers nothing until calcdc gives up or dies.
 func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-func (p *proxy) note(r *http.Request) http.HandlerFunc {
-	q := p.kind(r)
+func (p *proxy) note(q asked) http.HandlerFunc {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.counts[q.kind]++
@@ -148,6 +146,8 @@ func (s *stalled) Write(b []byte) (int, error) {
 	return n, s.r.Context().Err()
 }
 
+// readAndRestore reads a body in full, which a reverse proxy must: one that answers before it has met the body's end breaks off its
+// request, and cuts the answer, once in five hundred times.
 func readAndRestore(r *http.Request) (string, error) {
 	b, err := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(b))
