@@ -178,10 +178,14 @@ func (f *fetcher) get(m member) error {
 	turn := f.out.turn(f.account.client.long)
 	defer turn.end()
 	body, err := readBody(ans.body, f.account.cfg.MaxBody+1, func() error { return turn.begin(f.ctx) })
+	if err == nil {
+		err = turn.arrived(f.ctx)
+	}
 	if err != nil {
 		return f.account.unread(f.ctx, ans, malformed(err))
 	}
 	if err := noObject(ans, body); err != nil {
+		turn.end() // what comes now waits for the server
 		return f.refused(m, err)
 	}
 	if v := ans.Header.Get("ETag"); v != "" {

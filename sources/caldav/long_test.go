@@ -1,56 +1,122 @@
 package caldav_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/sources/caldav"
 )
 
+var ways = []string{"multiget", "GET", "inline"} // in which bodies come
+
 // Bodies longer than a page are worked on one after the other, over all polls of a service, until whoever takes the pages has done with
-// them; small ones beside them are not held up; and every poll comes to its end. However the bodies come.
+// them, however long that takes: Kafka may be away. Every poll comes to its end.
 func TestLongBodiesTakeTurns(t *testing.T) {
-	for _, way := range []string{"multiget", "GET", "inline"} {
-		t.Run(way, func(t *testing.T) { testLongBodies(t, way) })
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const polls, members = 3, 4
+				a := longAccount(t, way, members, 0)
+				var inWork, taken atomic.Int64
+				var wg sync.WaitGroup
+				for range polls {
+					wg.Go(func() {
+						pollLong(t, a, members, func() {
+							if n := inWork.Add(1); n > 1 {
+								t.Errorf("%d long bodies in work at once", n)
+							}
+							taken.Add(1)
+							time.Sleep(time.Hour) // the server's silence may take two minutes
+							inWork.Add(-1)
+						})
+					})
+				}
+				wg.Wait()
+				if n := taken.Load(); n != polls*members/2 {
+					t.Errorf("%d long pages", n)
+				}
+			})
+		})
 	}
 }
 
-func testLongBodies(t *testing.T, way string) {
-	const polls, members, size = 3, 8, 5 << 20
-	small := data("1")
-	long := strings.Replace(small, "END:VEVENT", "DESCRIPTION:"+strings.Repeat("x", size)+"\nEND:VEVENT", 1)
+// A server that takes hours for a body holds up nobody else's for longer than a server may be silent.
+func TestALongBodyThatDoesNotCome(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const members = 2
+				slow, quick := longAccount(t, way, members, 2*time.Minute-time.Second), longAccount(t, way, members, 0)
+				caldav.Beside(quick, slow)
+				begun := time.Now()
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					pollLong(t, slow, members, func() {})
+					if took := time.Since(begun); took < 10*time.Minute {
+						t.Errorf("the slow one took %v", took)
+					}
+				})
+				time.Sleep(time.Second)
+				pollLong(t, quick, members, func() {})
+				if took := time.Since(begun); took != 2*time.Minute {
+					t.Errorf("the other took %v", took)
+				}
+				wg.Wait()
+			})
+		})
+	}
+}
+
+// longAccount is one on a server whose every second member is longer than a page, and comes in pieces so far apart from its middle on.
+func longAccount(t *testing.T, way string, members int, apart time.Duration) *caldav.Account {
+	long := strings.Replace(data("1"), "END:VEVENT", "DESCRIPTION:"+strings.Repeat("x", 5<<20)+"\nEND:VEVENT", 1)
+	write := func(w io.Writer, pieces ...string) {
+		for _, s := range pieces {
+			for apart > 0 && len(s) > 512<<10 {
+				if len(s) < 1<<20 {
+					time.Sleep(apart)
+				}
+				n := min(len(s), 64<<10)
+				_, _ = io.WriteString(w, s[:n])
+				s = s[n:]
+			}
+			_, _ = io.WriteString(w, s)
+		}
+	}
 	body := func(href string) string {
 		if isLong(href) {
 			return long
 		}
-		return small
+		return data("1")
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a := account(t, caldav.Config{URL: "http://dav.example.org/", Ahead: 16 << 20, MaxBody: 8 << 20})
+	caldav.Over(a, inMemory(func(w http.ResponseWriter, r *http.Request) {
 		ask, _ := io.ReadAll(r.Body)
 		multiget := strings.Contains(string(ask), "multiget")
 		switch {
 		case r.Method == http.MethodGet:
 			w.Header().Set("Content-Type", "text/calendar")
-			_, _ = io.WriteString(w, strings.TrimSuffix(strings.TrimPrefix(body(r.URL.Path), `<c:calendar-data>`), `</c:calendar-data>`))
+			write(w, strings.TrimSuffix(strings.TrimPrefix(body(r.URL.Path), `<c:calendar-data>`), `</c:calendar-data>`))
 			return
 		case multiget && way == "GET":
 			w.WriteHeader(http.StatusNotImplemented)
 			return
 		}
 		w.WriteHeader(http.StatusMultiStatus)
-		_, _ = io.WriteString(w, begin)
+		write(w, begin)
 		if multiget {
 			for _, href := range hrefIn.FindAllStringSubmatch(string(ask), -1) {
-				_, _ = io.WriteString(w, ok(href[1], tag("x")+body(href[1])))
+				write(w, ok(href[1], tag("x")+body(href[1])))
 			}
 		} else {
 			for i := range members {
@@ -58,48 +124,30 @@ func testLongBodies(t *testing.T, way string) {
 				if way == "inline" {
 					with = body(href)
 				}
-				_, _ = io.WriteString(w, ok(href, tag("x")+with))
+				write(w, ok(href, tag("x")+with))
 			}
-			_, _ = io.WriteString(w, token("t"))
+			write(w, token("t"))
 		}
-		_, _ = io.WriteString(w, `</d:multistatus>`)
+		write(w, `</d:multistatus>`)
 	}))
-	t.Cleanup(srv.Close)
-	a := account(t, caldav.Config{URL: srv.URL, Ahead: 16 << 20, MaxBody: 8 << 20})
-	var inWork, most, taken atomic.Int64
-	release, wg := make(chan struct{}), sync.WaitGroup{}
-	for range polls {
-		wg.Go(func() {
-			shown := 0
-			for p, err := range a.Poll(t.Context(), connector.Query{Stream: eventsOf(cal), Fresh: true, Needs: func(string, string) bool { return true }}) {
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				shown += len(p.Resources)
-				if !hasLong(p) {
-					continue
-				}
-				n := inWork.Add(1)
-				taken.Add(1)
-				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-				}
-				<-release
-				inWork.Add(-1)
-			}
-			if shown != members {
-				t.Errorf("%d of %d shown", shown, members)
-			}
-		})
+	return a
+}
+
+// pollLong polls everything; taken is called with each page that holds a long body.
+func pollLong(t *testing.T, a *caldav.Account, members int, taken func()) {
+	shown := 0
+	for p, err := range a.Poll(t.Context(), connector.Query{Stream: eventsOf(cal), Fresh: true, Needs: func(string, string) bool { return true }}) {
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		shown += len(p.Resources)
+		if hasLong(p) {
+			taken()
+		}
 	}
-	for deadline := time.Now().Add(20 * time.Second); taken.Load() == 0 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	time.Sleep(300 * time.Millisecond) // that no other comes takes time to see
-	close(release)
-	wg.Wait()
-	if n := taken.Load(); most.Load() != 1 || n != polls*members/2 {
-		t.Errorf("%d long pages, %d at once", n, most.Load())
+	if shown != members {
+		t.Errorf("%d of %d shown", shown, members)
 	}
 }
 
@@ -108,4 +156,40 @@ func isLong(id string) bool { return strings.ContainsAny(id[len(id)-5:], "1357")
 
 func hasLong(p connector.Page) bool {
 	return slices.ContainsFunc(p.Resources, func(r connector.Resource) bool { return r.Presence == connector.Read && isLong(r.ID) })
+}
+
+// inMemory is a server without a network, which a test with fake time can wait for.
+type inMemory http.HandlerFunc
+
+func (f inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, to := io.Pipe()
+	context.AfterFunc(r.Context(), func() { _ = to.CloseWithError(context.Cause(r.Context())) })
+	w := &piped{PipeWriter: to, resp: make(chan *http.Response, 1)}
+	w.Response = &http.Response{Request: r, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: body}
+	go func() {
+		f(w, r)
+		w.WriteHeader(http.StatusOK)
+		_ = to.Close()
+	}()
+	return <-w.resp, nil
+}
+
+type piped struct {
+	*io.PipeWriter
+	*http.Response
+	resp chan *http.Response
+}
+
+func (w *piped) Header() http.Header { return w.Response.Header }
+
+func (w *piped) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.PipeWriter.Write(b)
+}
+
+func (w *piped) WriteHeader(status int) {
+	if w.StatusCode == 0 {
+		w.StatusCode = status
+		w.resp <- w.Response
+	}
 }

@@ -37,7 +37,8 @@ type multistatus struct {
 	maxBody int
 	token   string // sync-token, once the end was reached
 	count   int
-	turn    *turn // of whoever reads
+	turn    *turn           // of whoever reads
+	ctx     context.Context //nolint:containedctx // of its waiting
 }
 
 // newMultistatus reads up to the first response. What it returns must be released.
@@ -66,7 +67,7 @@ func (m *multistatus) release() {
 
 // take makes long bodies wait for their turn.
 func (m *multistatus) take(ctx context.Context, t *turn) {
-	m.turn = t
+	m.turn, m.ctx = t, ctx
 	m.x.Await(longBytes, func() error { return t.begin(ctx) })
 }
 
@@ -101,7 +102,7 @@ func (m *multistatus) next() (*response, error) {
 			if err != nil {
 				return nil, malformed(err)
 			}
-			return r, nil
+			return r, m.turn.arrived(m.ctx)
 		case m.is("sync-token"):
 			m.token, err = m.short()
 		default:
