@@ -145,8 +145,7 @@ func TestBoardIsBoundedInBytes(t *testing.T) {
 
 // A signal topic that cannot be read holds up the start, for a while, and no term after it.
 func TestSignalsThatCannotBeReadAreWaitedForOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.asked.err = errLost
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.start()
@@ -180,6 +179,5 @@ func TestSignalsThatCannotBeReadAreWaitedForOnce(t *testing.T) {
 				t.Errorf("the term has begun, and the last poll was %v ago", since)
 			}
 		}
-		w.end()
 	})
 }

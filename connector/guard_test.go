@@ -14,8 +14,7 @@ const confirmAfter = 5 * time.Minute
 
 // guarded runs a test in a world whose collection /a/ has the members 0 to 9, of which at most half may vanish at once.
 func guarded(t *testing.T, test func(t *testing.T, w *world, a *memCollection)) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.guard = &Guard{MaxFraction: 0.5, AboveRows: 4, ConfirmAfter: confirmAfter}
 		a := w.up.add("/a/")
 		for i := range 10 {
@@ -24,7 +23,6 @@ func guarded(t *testing.T, test func(t *testing.T, w *world, a *memCollection)) 
 		w.start()
 		w.polls(2)
 		test(t, w, a)
-		w.end()
 	})
 }
 
@@ -380,8 +378,7 @@ func TestRefusalEndsWhenAllIsBack(t *testing.T) {
 
 // Rows whose bodies are not kept cannot be read again into the epoch of a reset: it stays open.
 func TestRefusalOfAResetWithoutBodies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.guard, w.before = &Guard{MaxFraction: 0.5, AboveRows: 4, ConfirmAfter: confirmAfter}, BeforeNone
 		a := w.up.add("/a/")
 		for i := range 10 {
@@ -408,7 +405,6 @@ func TestRefusalOfAResetWithoutBodies(t *testing.T) {
 		if s := w.obs.status(events("/a/")); s.Condition != Following || s.Rows != 4 {
 			t.Errorf("status %+v", s)
 		}
-		w.end()
 	})
 }
 
@@ -438,14 +434,12 @@ func TestAHoldWhateverDies(t *testing.T) {
 					guarded(t, func(t *testing.T, w *world, a *memCollection) {
 						w.up.pageSize = 2
 						left := at
-						w.ledger.mu.Lock()
-						w.ledger.fault = func(int) (bool, error) {
+						w.ledger.fail(func(int) (bool, error) {
 							if left--; left == 0 {
 								return apply, errLost
 							}
 							return true, nil
-						}
-						w.ledger.mu.Unlock()
+						})
 						w.lose(a, at%2 == 0, six()...)
 						w.polls(3)
 						w.is(Holding, 6, 10)
@@ -499,15 +493,11 @@ func holdHistory(t *testing.T, w *world, a *memCollection, rnd *rand.Rand) {
 			w.end()
 			w.start()
 		}
-		w.ledger.mu.Lock()
-		w.ledger.fault = ledgerTrouble(rnd)
-		w.ledger.mu.Unlock()
+		w.ledger.fail(ledgerTrouble(rnd))
 		w.up.fail(upstreamTrouble(rnd))
 		time.Sleep(time.Duration(rnd.Int64N(int64(confirmAfter))))
 	}
-	w.ledger.mu.Lock()
-	w.ledger.fault = nil
-	w.ledger.mu.Unlock()
+	w.ledger.fail(nil)
 	w.up.fail(nil)
 	time.Sleep(3 * time.Minute)
 	for range 3 {

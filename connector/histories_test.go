@@ -14,8 +14,7 @@ import (
 
 // A collection that was gone for as long as it took to delete its rows, and is back with the hint that it had.
 func TestCollectionBackWithItsOldHint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
 		w.start()
@@ -36,7 +35,6 @@ func TestCollectionBackWithItsOldHint(t *testing.T) {
 		w.up.mu.Unlock()
 		w.polls(3)
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -126,8 +124,7 @@ func TestResourceTwiceInOnePage(t *testing.T) {
 
 // An hour of 403 counts only while the account is well.
 func TestForbiddenHourStartsAnewWhenTheAccountFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
 		w.start()
@@ -150,7 +147,6 @@ func TestForbiddenHourStartsAnewWhenTheAccountFails(t *testing.T) {
 		if f := fold(t, w.ledger.records(), "/a/"); len(f.rows) != 1 {
 			t.Fatal("deleted, though the account was not well for an hour")
 		}
-		w.end()
 	})
 }
 

@@ -301,9 +301,7 @@ func TestRemovalOfEveryKindGoesOn(t *testing.T) {
 		w.polls(1)
 		up.drop("a")
 		var broken atomic.Bool
-		w.ledger.mu.Lock()
-		w.ledger.fault = func(int) (bool, error) { return !broken.Load(), nil }
-		w.ledger.mu.Unlock()
+		w.ledger.fail(func(int) (bool, error) { return !broken.Load(), nil })
 		w.polls(1)
 		w.end()
 		w.start()
@@ -662,9 +660,7 @@ func kindsHistory(t *testing.T, seed uint64) {
 		for range rnd.IntN(4) {
 			stir(w.ups[rnd.IntN(2)], rnd)
 		}
-		w.ledger.mu.Lock()
-		w.ledger.fault = ledgerTrouble(rnd)
-		w.ledger.mu.Unlock()
+		w.ledger.fail(ledgerTrouble(rnd))
 		w.ups[rnd.IntN(2)].breaks(feedTrouble(rnd))
 		if rnd.IntN(8) == 0 {
 			w.end()
@@ -672,9 +668,7 @@ func kindsHistory(t *testing.T, seed uint64) {
 		}
 		time.Sleep(time.Duration(rnd.Int64N(int64(2 * pollEvery))))
 	}
-	w.ledger.mu.Lock()
-	w.ledger.fault = nil
-	w.ledger.mu.Unlock()
+	w.ledger.fail(nil)
 	for _, up := range w.ups {
 		up.breaks(nil)
 	}

@@ -32,8 +32,7 @@ func (w *world) until(collection string, p Phase) {
 
 // A collection that is back while it is being removed, is read anew, and goes again before the next poll, is removed again.
 func TestCollectionBackForAMomentIsRemovedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a := w.up.add("/a/")
 		for i := range (lanePages + 3) * sweepPage { // removed in more than one commit
 			w.up.put(a, fmt.Sprintf("%04d", i), "=1")
@@ -54,15 +53,13 @@ func TestCollectionBackForAMomentIsRemovedAgain(t *testing.T) {
 		if p := w.phase("/a/"); p != RemovedAll || w.calendars()["/a/"] {
 			t.Errorf("%s, calendars %v", p, w.calendars())
 		}
-		w.end()
 	})
 }
 
 // A collection that is gone is removed also where no row of the calendars stream tells of it, because that is lost: the store knows its
 // streams.
 func TestCollectionThatOnlyTheStoreKnowsIsRemoved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.up.put(w.up.add("/b/"), "1", "=1")
 		w.start()
@@ -80,6 +77,5 @@ func TestCollectionThatOnlyTheStoreKnowsIsRemoved(t *testing.T) {
 		if p := w.phase("/a/"); p != RemovedAll {
 			t.Errorf("/a/ is %s", p)
 		}
-		w.end()
 	})
 }

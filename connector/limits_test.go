@@ -13,28 +13,18 @@ import (
 )
 
 func TestFencedNowAndThenGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a := w.up.add("/a/")
 		w.up.put(a, "1", "=1")
 		w.start()
 		for i := range 3 {
 			w.polls(1)
-			w.ledger.mu.Lock()
-			at := w.ledger.commits + 1
-			w.ledger.fault = func(n int) (bool, error) {
-				if n == at {
-					return false, ErrFenced
-				}
-				return true, nil
-			}
-			w.ledger.mu.Unlock()
+			w.ledger.failNext(ErrFenced)
 			w.up.put(a, "1", fmt.Sprintf("=%d", i+2))
 			time.Sleep(2 * time.Minute)
 		}
 		w.polls(1)
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -212,8 +202,7 @@ func TestLooksMustAgreeTwiceRunning(t *testing.T) {
 }
 
 func TestAbsenceEndsWhenListedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
 		w.start()
@@ -236,7 +225,6 @@ func TestAbsenceEndsWhenListedAgain(t *testing.T) {
 				t.Fatal("deleted, though it was never absent twice running")
 			}
 		}
-		w.end()
 	})
 }
 
@@ -344,8 +332,7 @@ func TestPassesAtOnceAreBounded(t *testing.T) {
 }
 
 func TestFailingStreamIsTriedWithBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.up.fail(func(kind string, _ int) error {
 			if kind == "list" {
@@ -367,7 +354,6 @@ func TestFailingStreamIsTriedWithBackoff(t *testing.T) {
 		if !w.obs.status(events("/a/")).LastPoll.After(seen) {
 			t.Error("a quiet poll is a good poll")
 		}
-		w.end()
 	})
 }
 

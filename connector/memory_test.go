@@ -32,6 +32,26 @@ type memLedger struct {
 	fenced    int // how often one was told that it is no longer the last
 }
 
+// fail sets what befalls commits; nil: nothing.
+func (l *memLedger) fail(fault func(n int) (apply bool, err error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault = fault
+}
+
+// failNext makes the next commit fail, and no other.
+func (l *memLedger) failNext(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.commits + 1
+	l.fault = func(n int) (bool, error) {
+		if n == at {
+			return false, err
+		}
+		return true, nil
+	}
+}
+
 // lease is a memLedger in the hands of one of several owners: only the last that has loaded it can commit.
 type lease struct {
 	*memLedger

@@ -81,8 +81,7 @@ func TestSlowCommits(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+			withWorld(t, func(t *testing.T, w *world) {
 				w.uncommitted = int64(tt.room)
 				var all []string
 				for i := range collections {
@@ -104,15 +103,13 @@ func TestSlowCommits(t *testing.T) {
 				time.Sleep(2 * time.Hour)
 				w.polls(3)
 				w.check(all...)
-				w.end()
 			})
 		})
 	}
 }
 
 func TestAnAccountOfTooManyCollections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.most = 2
 		for _, id := range []string{"/a/", "/b/", "/c/"} {
 			w.up.put(w.up.add(id), "1", "=1")
@@ -126,6 +123,5 @@ func TestAnAccountOfTooManyCollections(t *testing.T) {
 		w.up.drop("/c/")
 		w.polls(10)
 		w.check("/a/", "/b/")
-		w.end()
 	})
 }

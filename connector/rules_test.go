@@ -59,8 +59,7 @@ func TestRefusalsCountInARowOnly(t *testing.T) {
 }
 
 func TestOneLookProvesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.start()
 		w.polls(1)
@@ -75,7 +74,6 @@ func TestOneLookProvesNothing(t *testing.T) {
 		}
 		w.polls(4)
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -98,8 +96,7 @@ func TestHintOfAMissedCollectionIsNotSeen(t *testing.T) {
 
 // A collection that was missing for a moment is looked at, whatever its hint.
 func TestMissedCollectionIsLookedAtAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
 		w.start()
@@ -118,7 +115,6 @@ func TestMissedCollectionIsLookedAtAgain(t *testing.T) {
 			t.Errorf("looked at %d times", w.up.count("list")-lists)
 		}
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -296,8 +292,7 @@ func TestPartitionIsForLife(t *testing.T) {
 
 // What a quiet home does not ask for: a body that could not be had, a token that waits, a comparison that is due.
 func TestQuietCollectionIsLookedAtForItsOwnReasons(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.hide["1"] = true
 		w.up.put(c, "1", "=1")
@@ -327,7 +322,6 @@ func TestQuietCollectionIsLookedAtForItsOwnReasons(t *testing.T) {
 		time.Sleep(27 * time.Hour)
 		synctest.Wait()
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -409,8 +403,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 
 // The home's sign counts as seen only when the pass begun after it has ended: what it shows during one calls for another.
 func TestHintThatMovesDuringAPass(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
 		first := true
@@ -425,7 +418,6 @@ func TestHintThatMovesDuringAPass(t *testing.T) {
 		w.start()
 		w.polls(6)
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -452,8 +444,7 @@ func TestHintThatIsOutrun(t *testing.T) {
 
 // A pass that has published what the hint does not stand for, and then failed, leaves nothing to publish for the next, which is good.
 func TestHintThatAFailedPassHasOutrun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.hashed = true
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
@@ -476,7 +467,6 @@ func TestHintThatAFailedPassHasOutrun(t *testing.T) {
 			t.Error("no pass has failed")
 		}
 		w.check("/a/")
-		w.end()
 	})
 }
 
@@ -499,8 +489,7 @@ func TestCoarseHintIsLookedAtOnceMore(t *testing.T) {
 
 // The home's sign may be a time (SOGo): it stays as it is while more happens within its unit, whenever the polls come.
 func TestCoarseHint(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.coarse = 3 * pollEvery
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
@@ -518,15 +507,13 @@ func TestCoarseHint(t *testing.T) {
 		if n := w.up.count("list") - lists; n > 0 {
 			t.Errorf("a quiet collection was looked at %d times", n)
 		}
-		w.end()
 	})
 }
 
 // The home's sign may be a hash of what the collection holds (Xandikos). What a pass has seen beyond it, and is taken back, leaves the sign
 // that was.
 func TestHintThatComesAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.hashed = true
 		c := w.up.add("/a/")
 		w.up.put(c, "1", "=1")
@@ -547,7 +534,6 @@ func TestHintThatComesAgain(t *testing.T) {
 		if n := w.up.count("list") - lists; n > 0 {
 			t.Errorf("a quiet collection was looked at %d times", n)
 		}
-		w.end()
 	})
 }
 

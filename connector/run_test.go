@@ -69,6 +69,15 @@ func newWorld(t *testing.T) *world {
 	return &world{t: t, up: newUpstream(), ledger: newMemLedger(), asked: &memSignals{}, obs: &recorder{last: map[Stream]Status{}, path: map[Stream][]Condition{}}}
 }
 
+// withWorld runs a test in a bubble's time, with a world that is ended after it.
+func withWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		test(t, w)
+		w.end()
+	})
+}
+
 func (w *world) start() {
 	cfg := Config{Version: "test", TopicPrefix: "cal", Before: BeforeFull, Tombstones: true, Partitions: 1, Uncommitted: w.uncommitted, Collections: w.most,
 		Guard: w.guard}
@@ -127,8 +136,7 @@ func (w *world) calendars() map[string]bool {
 func events(collection string) Stream { return Stream{"work", memAccount, collection, Events} }
 
 func TestFollowsAnAccount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a, b := w.up.add("/a/"), w.up.add("/b/")
 		w.up.put(a, "1", "=1")
 		w.up.put(b, "1", "=1,x=2")
@@ -143,13 +151,11 @@ func TestFollowsAnAccount(t *testing.T) {
 		if got := w.calendars(); len(got) != 3 {
 			t.Fatalf("calendars %v", got)
 		}
-		w.end()
 	})
 }
 
 func TestIdlePollIsOneRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		for i := range 20 {
 			w.up.put(w.up.add(fmt.Sprintf("/c%d/", i)), "1", "=1")
 		}
@@ -163,13 +169,11 @@ func TestIdlePollIsOneRequest(t *testing.T) {
 		if n := w.up.count("home") - home; n < 95 || n > 110 {
 			t.Errorf("%d home listings in 100 intervals", n)
 		}
-		w.end()
 	})
 }
 
 func TestCollectionGoesAfterTwoLooks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.up.put(w.up.add("/b/"), "1", "=1")
 		w.start()
@@ -194,14 +198,12 @@ func TestCollectionGoesAfterTwoLooks(t *testing.T) {
 		if s := w.obs.status(events("/a/")); s.Condition != Following || s.Epoch != 2 {
 			t.Errorf("status %+v", s)
 		}
-		w.end()
 	})
 }
 
 // A collection of which a look cannot tell whether it is gone does not keep another from being decided.
 func TestUndecidedLookHoldsUpNoOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"/a/", "/b/", "/c/"} {
 			w.up.put(w.up.add(name), "1", "=1")
 		}
@@ -220,13 +222,11 @@ func TestUndecidedLookHoldsUpNoOther(t *testing.T) {
 		if s := w.obs.status(Stream{"work", memAccount, "", Calendars}); s.Condition != Failing {
 			t.Errorf("status %+v", s)
 		}
-		w.end()
 	})
 }
 
 func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.start()
 		w.polls(1)
@@ -241,13 +241,11 @@ func TestForbiddenCollectionGoesAfterAnHour(t *testing.T) {
 		time.Sleep(15 * time.Minute)
 		synctest.Wait()
 		w.check("/a/")
-		w.end()
 	})
 }
 
 func TestHomeThatFailsDeletesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a := w.up.add("/a/")
 		w.up.put(a, "1", "=1")
 		w.start()
@@ -268,16 +266,13 @@ func TestHomeThatFailsDeletesNothing(t *testing.T) {
 		w.up.put(a, "2", "=1")
 		w.polls(8)
 		w.check("/a/")
-		w.end()
 	})
 }
 
 func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a, b := w.up.add("/a/"), w.up.add("/b/")
 		w.up.put(a, "1", "=1")
-		w.ledger.fault = nil
 		w.up.forbid["bad"] = true
 		w.up.put(b, "bad", "=1")
 		w.start()
@@ -287,15 +282,13 @@ func TestOneStreamsTroubleIsItsOwn(t *testing.T) {
 		if s := w.obs.status(events("/b/")); s.Condition != Failing || s.Failures == 0 || s.RetryAt.IsZero() {
 			t.Errorf("status %+v", s)
 		}
-		w.end()
 	})
 }
 
 func TestUnknownOutcomeLoadsAgain(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		t.Run(fmt.Sprint(applied), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+			withWorld(t, func(t *testing.T, w *world) {
 				a := w.up.add("/a/")
 				for i := range 20 {
 					w.up.put(a, fmt.Sprint(i), "=1")
@@ -308,47 +301,33 @@ func TestUnknownOutcomeLoadsAgain(t *testing.T) {
 				}
 				w.start()
 				w.polls(6)
-				w.ledger.mu.Lock()
-				w.ledger.fault = nil
-				w.ledger.mu.Unlock()
+				w.ledger.fail(nil)
 				w.polls(10)
 				w.check("/a/")
 				if w.ledger.loads < 2 {
 					t.Error("it must load again")
 				}
-				w.end()
 			})
 		})
 	}
 }
 
 func TestFencedOnceGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a := w.up.add("/a/")
 		w.up.put(a, "1", "=1")
 		w.start()
 		w.polls(1)
-		w.ledger.mu.Lock()
-		at := w.ledger.commits + 1
-		w.ledger.fault = func(n int) (bool, error) {
-			if n == at {
-				return false, ErrFenced
-			}
-			return true, nil
-		}
-		w.ledger.mu.Unlock()
+		w.ledger.failNext(ErrFenced)
 		w.up.put(a, "2", "=1")
 		w.polls(3)
 		w.check("/a/")
-		w.end()
 	})
 }
 
 // A removal cut short by the end of the process goes on in the next, without looking twice again.
 func TestRemovalGoesOnAfterARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		a := w.up.add("/a/")
 		for i := range (lanePages + 3) * sweepPage {
 			w.up.put(a, fmt.Sprintf("%04d", i), "=1")
@@ -356,15 +335,13 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 		w.start()
 		w.polls(1)
 		w.up.drop("/a/")
-		w.ledger.mu.Lock()
 		removals := 0
-		w.ledger.fault = func(int) (bool, error) {
+		w.ledger.fail(func(int) (bool, error) {
 			if removals++; removals > 1 {
 				return false, errLost
 			}
 			return true, nil
-		}
-		w.ledger.mu.Unlock()
+		})
 		w.polls(3)
 		w.end()
 		w.ledger.fault = nil
@@ -378,7 +355,6 @@ func TestRemovalGoesOnAfterARestart(t *testing.T) {
 		if n := w.up.count("look") - looks; n != 0 {
 			t.Errorf("looked %d times: the removal was decided", n)
 		}
-		w.end()
 	})
 }
 
@@ -413,8 +389,7 @@ func TestRetire(t *testing.T) {
 
 // An owner with nothing to commit notices that an offset tool has been there.
 func TestIdleOwnerNoticesThatItWasOvertaken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.put(w.up.add("/a/"), "1", "=1")
 		w.start()
 		w.polls(1)
@@ -425,15 +400,13 @@ func TestIdleOwnerNoticesThatItWasOvertaken(t *testing.T) {
 		w.polls(2)
 		f := fold(t, w.ledger.records(), "/a/")
 		want(t, f.ops[3:], "marker snapshot-reset 2 requested", "r 1", "marker snapshot-end 2 requested")
-		w.end()
 	})
 }
 
 // An owner that commits nothing finds out too that what is committed is unknown, and loads again; trouble of another kind is no reason.
 func TestIdleOwnerInDoubtLoadsAgain(t *testing.T) {
 	for _, fault := range []error{fmt.Errorf("the local store has failed: %w", ErrDoubt), errLost} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
+		withWorld(t, func(t *testing.T, w *world) {
 			w.up.put(w.up.add("/a/"), "1", "=1")
 			w.start()
 			w.polls(1)
@@ -448,15 +421,13 @@ func TestIdleOwnerInDoubtLoadsAgain(t *testing.T) {
 			if again != errors.Is(fault, ErrDoubt) {
 				t.Errorf("%v: loaded again: %v", fault, again)
 			}
-			w.end()
 		})
 	}
 }
 
 // Collections that hang hold up their source once, not at each retry.
 func TestHangingCollectionsHoldUpNoOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+	withWorld(t, func(t *testing.T, w *world) {
 		w.up.hang = map[string]time.Duration{}
 		for i := range passesPerSource + 4 {
 			name := fmt.Sprintf("/hangs%02d/", i)
@@ -472,6 +443,5 @@ func TestHangingCollectionsHoldUpNoOther(t *testing.T) {
 			w.polls(2)
 			w.check("/z/")
 		}
-		w.end()
 	})
 }

@@ -33,9 +33,7 @@ func accountHistory(t *testing.T, seed uint64) {
 		for range rnd.IntN(3) {
 			unsettle(w, gone, rnd)
 		}
-		w.ledger.mu.Lock()
-		w.ledger.fault = ledgerTrouble(rnd)
-		w.ledger.mu.Unlock()
+		w.ledger.fail(ledgerTrouble(rnd))
 		w.up.fail(upstreamTrouble(rnd))
 		if rnd.IntN(8) == 0 {
 			w.end()
@@ -43,9 +41,7 @@ func accountHistory(t *testing.T, seed uint64) {
 		}
 		time.Sleep(time.Duration(rnd.Int64N(int64(2 * pollEvery))))
 	}
-	w.ledger.mu.Lock()
-	w.ledger.fault = nil
-	w.ledger.mu.Unlock()
+	w.ledger.fail(nil)
 	w.up.fail(nil)
 	w.polls(20)
 	time.Sleep(70 * time.Minute) // what is forbidden is gone after an hour
