@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,17 +20,17 @@ const (
 )
 
 // lookAgain asks the sources again for what differs and reads the topics on, until all that differs has either come to be alike or been as
-// it is at its source for as long as a running calcdc may take to see it.
+// it is at its source for as long as a running calcdc may take to see it. So it does with streams that have not begun.
 func (r *run) lookAgain(ctx context.Context) error {
 	for n := range looks {
 		wait, doubts := r.doubts()
-		if doubts == 0 {
+		if doubts == 0 && len(r.late) == 0 {
 			return nil
 		}
 		if n == 0 {
 			wait = min(wait, soon)
 		}
-		r.say("%d rows differ: looking again in %v, in case they have only just changed …", doubts, wait)
+		r.say("%s: looking again in %v, in case that is only just so …", r.unsure(doubts), wait)
 		if !sleep(ctx, wait) {
 			return context.Cause(ctx)
 		}
@@ -37,6 +38,9 @@ func (r *run) lookAgain(ctx context.Context) error {
 			if err := r.relook(ctx, b); err != nil {
 				return err
 			}
+		}
+		if err := r.begun(ctx); err != nil {
+			return err
 		}
 	}
 	for _, b := range r.batches {
@@ -50,7 +54,14 @@ func (r *run) lookAgain(ctx context.Context) error {
 	return nil
 }
 
-// doubts counts the rows in doubt, and says how long to wait for them.
+func (r *run) unsure(doubts int) string {
+	if len(r.late) == 0 {
+		return fmt.Sprintf("%d rows differ", doubts)
+	}
+	return fmt.Sprintf("%d rows differ, and %d streams have not begun", doubts, len(r.late))
+}
+
+// doubts counts the rows in doubt, and says how long to wait for them, and for streams that have not begun.
 func (r *run) doubts() (wait time.Duration, n int) {
 	for _, b := range r.batches {
 		for _, l := range b.listings {
@@ -58,6 +69,9 @@ func (r *run) doubts() (wait time.Duration, n int) {
 				wait = max(wait, r.cfg.patience(l.home.source))
 			}
 		}
+	}
+	for _, l := range r.late {
+		wait = max(wait, r.cfg.patience(l.home.source))
 	}
 	return wait, n
 }

@@ -22,8 +22,8 @@ func (r *run) partition(ctx context.Context, source *connector.Source, topic str
 			f.streams[s] = newShelf()
 		}
 	}
-	b := &batch{topic: topic, partition: p, end: f.end, listings: map[Stream]*listing{}, astray: map[Stream]bool{},
-		verdicts: map[Stream]map[connector.Hash]*doubt{}}
+	b := newBatch(topic, p)
+	b.begin, b.end = f.end, f.end
 	for _, d := range f.alien {
 		r.differ(d)
 	}
@@ -63,7 +63,7 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 	h, apart := r.standing(ctx, s, shelf, b.end)
 	switch {
 	case apart != nil:
-		r.aside(b, h, s, shelf, apart)
+		r.aside(ctx, b, h, s, shelf, apart)
 		return nil
 	case h == nil:
 		return nil
@@ -73,7 +73,7 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		r.aside(b, h, s, shelf, failed(s, err, len(shelf.rows)))
+		r.aside(ctx, b, h, s, shelf, failed(s, err, len(shelf.rows)))
 		return nil
 	}
 	r.mu.Lock()
@@ -92,9 +92,14 @@ func (r *run) examine(ctx context.Context, b *batch, s Stream, shelf *shelf) err
 	return nil
 }
 
-// aside tells of a stream that is not compared. One that has gone from h is looked at again: its deletes may be on their way.
-func (r *run) aside(b *batch, h *home, s Stream, shelf *shelf, apart *Apart) {
-	if apart.Why != Leaving || h == nil {
+// aside tells of a stream that is not compared. One that has gone from h is looked at again, since its deletes may be on their way; so is
+// one that has not begun.
+func (r *run) aside(ctx context.Context, b *batch, h *home, s Stream, shelf *shelf, apart *Apart) {
+	switch {
+	case h != nil && apart.Why == NotBegun:
+		r.notBegun(ctx, h, s, shelf, apart)
+		return
+	case h == nil || apart.Why != Leaving:
 		r.setApart(*apart)
 		return
 	}

@@ -70,21 +70,28 @@ type run struct {
 	met      map[Stream]int32 // where a stream's rows are: its partition
 	examined map[Stream]bool
 	batches  []*batch
+	late     map[Stream]*late
 }
 
 // batch is what is in doubt of a partition, up to a position in it.
 type batch struct {
 	topic     string
 	partition int32
+	begin     int64 // where the first look ended
 	end       int64
 	listings  map[Stream]*listing
 	astray    map[Stream]bool // whose rows should be in another partition
 	verdicts  map[Stream]map[connector.Hash]*doubt
 }
 
+func newBatch(topic string, partition int32) *batch {
+	return &batch{topic: topic, partition: partition, listings: map[Stream]*listing{}, astray: map[Stream]bool{},
+		verdicts: map[Stream]map[connector.Hash]*doubt{}}
+}
+
 // Run folds the topics, lists the sources, and reports the differences. It takes nothing from a running calcdc, and writes nothing.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	r := &run{cfg: cfg, homes: map[string]map[string]*home{}, met: map[Stream]int32{}, examined: map[Stream]bool{}}
+	r := &run{cfg: cfg, homes: map[string]map[string]*home{}, met: map[Stream]int32{}, examined: map[Stream]bool{}, late: map[Stream]*late{}}
 	r.report.Differences, r.report.NotCompared = []Difference{}, []Apart{}
 	if err := r.recall(ctx); err != nil {
 		return nil, err
@@ -190,8 +197,7 @@ func (r *run) rest(ctx context.Context) error {
 				shelves[s] = newShelf()
 			}
 		}
-		b := &batch{partition: -1, listings: map[Stream]*listing{}, astray: map[Stream]bool{}, verdicts: map[Stream]map[connector.Hash]*doubt{}}
-		if err := r.examineAll(ctx, source, b, shelves); err != nil {
+		if err := r.examineAll(ctx, source, newBatch("", -1), shelves); err != nil {
 			return err
 		}
 	}

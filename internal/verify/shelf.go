@@ -58,15 +58,20 @@ const (
 // fold reads a partition from its beginning to its end, which should be length at least.
 func (r *run) fold(ctx context.Context, topic string, partition int32, length int64) (*folded, error) {
 	f := &folded{topic: topic, partition: partition, streams: map[Stream]*shelf{}, alien: map[string]Difference{}}
-	for n := 0; n == 0 || n < looksAtEnd && f.end < length; n++ {
+	return f, r.readTo(ctx, topic, partition, &f.end, length, func(rec Record) { f.add(r, rec) })
+}
+
+// readTo reads on, to length at least.
+func (r *run) readTo(ctx context.Context, topic string, partition int32, position *int64, length int64, add func(Record)) error {
+	for n := 0; n == 0 || n < looksAtEnd && *position < length; n++ {
 		if n > 0 && !sleep(ctx, lookPause) {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		if err := r.readOn(ctx, topic, partition, &f.end, func(rec Record) { f.add(r, rec) }); err != nil {
-			return nil, err
+		if err := r.readOn(ctx, topic, partition, position, add); err != nil {
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // readOn reads a partition from a position to its end, and moves the position there. It waits for the transactions that are open

@@ -8,8 +8,8 @@ import (
 	"github.com/calcdc/calcdc/connector"
 )
 
-// standing says where a stream is to be compared with, or why it is not compared: with both, it may have gone from there just now. Both are nil
-// where there is nothing to compare.
+// standing says where a stream is to be compared with, or why it is not compared: with both, it may have gone from there, or come to be there,
+// just now. Both are nil where there is nothing to compare.
 func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (*home, *Apart) {
 	apart := func(why, detail string) *Apart { return &Apart{s, why, detail, len(shelf.rows)} }
 	h := r.homes[s.Source][s.Account]
@@ -30,7 +30,7 @@ func (r *run) standing(ctx context.Context, s Stream, shelf *shelf, end int64) (
 	case k.State == nil && k.Offset != nil:
 		return nil, apart(Lost, saysNoState)
 	case k.State == nil && len(shelf.rows) == 0, k.State != nil && k.State.Phase == connector.RemovedAll && len(shelf.rows) == 0:
-		return nil, apart(NotBegun, saysNotBegun)
+		return h, apart(NotBegun, saysNotBegun)
 	case k.State == nil, k.State.Phase == connector.RemovedAll:
 	case k.State.DataEnd > end:
 		return nil, apart(Lost, fmt.Sprintf("its data topic ends at %d, but was %d long: it was deleted, made anew or cut; a running calcdc mends it", end, k.State.DataEnd))
