@@ -1,10 +1,11 @@
 package offsets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -21,6 +22,7 @@ import (
 type Cache struct {
 	cfg  CacheConfig
 	log  hclog.Logger
+	fs   kv.FS
 	lock *kv.Lock
 	dir  string
 
@@ -40,6 +42,10 @@ type CacheConfig struct {
 	Dir    string // holds a directory for each connector, with one for each of its processes on this machine
 	Name   string // of the connector
 	Memory int64  // bytes of what is read from it
+
+	// FlushEvery is after how long what was folded is brought to the disk, where there was too little of it to go there by itself; 0: ten minutes.
+	FlushEvery time.Duration
+	Files      kv.FS // nil: the system's
 }
 
 // Identity tells a pair of topics from any other of the same names.
@@ -55,7 +61,10 @@ const processes = 64
 // OpenCache takes the first of the connector's directories that no other process has. Where it cannot, the cache that it returns
 // keeps nothing, and the log says so.
 func OpenCache(cfg CacheConfig, log hclog.Logger) *Cache {
-	c := &Cache{cfg: cfg, log: log, flushed: time.Now()}
+	c := &Cache{cfg: cfg, log: log, fs: cfg.Files, flushed: time.Now()}
+	if c.fs == nil {
+		c.fs = kv.System
+	}
 	err := c.take()
 	if err == nil {
 		c.db, err = c.open()
@@ -71,10 +80,10 @@ func (c *Cache) take() error {
 	var failed error
 	for n := range processes {
 		dir := filepath.Join(c.cfg.Dir, c.cfg.Name, strconv.Itoa(n))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := c.fs.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		lock, err := kv.LockDirectory(dir)
+		lock, err := kv.LockDirectory(dir, c.fs)
 		if err == nil {
 			c.dir, c.lock = dir, lock
 			return nil
@@ -96,7 +105,7 @@ func (c *Cache) open() (*kv.DB, error) {
 		}
 		attempts = 0
 	}
-	if err := os.WriteFile(c.attempting(), strconv.AppendInt(nil, int64(attempts)+1, 10), 0o600); err != nil {
+	if err := c.attempt(attempts + 1); err != nil {
 		return nil, err
 	}
 	c.settling = time.AfterFunc(soon, c.outlived)
@@ -113,7 +122,7 @@ func (c *Cache) open() (*kv.DB, error) {
 
 // openStore opens what is there, or a new one.
 func (c *Cache) openStore() (*kv.DB, error) {
-	db, err := kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory}, c.log)
+	db, err := kv.Open(c.storeDir(), kv.Options{Cache: c.cfg.Memory, FS: c.fs}, c.log)
 	if err == nil {
 		c.watched.Store(db)
 	}
@@ -156,19 +165,34 @@ const (
 func (c *Cache) attempting() string { return filepath.Join(c.dir, "attempts") }
 
 func (c *Cache) attempts() int {
-	text, _ := os.ReadFile(c.attempting()) // none is 0
+	f, err := c.fs.Open(c.attempting())
+	if err != nil { // none is 0
+		return 0
+	}
+	defer func() { _ = f.Close() }()
+	text, _ := io.ReadAll(f)
 	n, _ := strconv.Atoi(string(text))
 	return n
 }
 
+// attempt notes that this is the n-th process.
+func (c *Cache) attempt(n int) error {
+	f, err := c.fs.Create(c.attempting(), "")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(strconv.AppendInt(nil, int64(n), 10))
+	return errors.Join(err, f.Close())
+}
+
 // outlived notes that the store has let this process live.
-func (c *Cache) outlived() { _ = os.Remove(c.attempting()) } // where it stays, that costs a cache at worst
+func (c *Cache) outlived() { _ = c.fs.Remove(c.attempting()) } // where it stays, that costs a cache at worst
 
 // storeDir is the store's own directory: nothing else in c.dir is ever removed.
 func (c *Cache) storeDir() string { return filepath.Join(c.dir, "store") }
 
 // clear removes the store.
-func (c *Cache) clear() error { return os.RemoveAll(c.storeDir()) }
+func (c *Cache) clear() error { return c.fs.RemoveAll(c.storeDir()) }
 
 // store is the store as it is to be used now: one that was damaged is replaced by a new one, once; after that there is none.
 func (c *Cache) store() *kv.DB {
@@ -212,14 +236,14 @@ func (c *Cache) claim(partition int32) *shelf {
 	return s
 }
 
-// flushEvery is after how long what was folded is brought to the disk, where there was too little of it to go there by itself.
+// flushEvery is how often what was folded is brought to the disk where nothing else is said.
 const flushEvery = 10 * time.Minute
 
 // tend brings what was folded to the disk, now and then.
 func (c *Cache) tend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.db != nil && time.Since(c.flushed) >= flushEvery {
+	if c.db != nil && time.Since(c.flushed) >= cmp.Or(c.cfg.FlushEvery, flushEvery) {
 		c.flushed = time.Now()
 		c.db.FlushSoon()
 	}

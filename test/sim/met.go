@@ -26,6 +26,7 @@ var due = []string{
 	"fenced", "in doubt", "overtaken",
 	"begin initial", "begin returned", "reset token-invalid", "reset requested", "reset configuration", "end",
 	"c", "r", "u", "d", "tombstone", "unreadable", "emptied",
+	"cache gone on from", "old cache", "damaged cache", "power lost",
 	"execute-snapshot", "approve-deletes", "refuse-deletes", "held", "kept",
 }
 

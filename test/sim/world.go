@@ -54,6 +54,8 @@ type world struct {
 	sum     hash.Hash64
 	workers int
 
+	machines   []*machine // none: workers keep no caches
+	nameless   bool       // the brokers give topics no ids
 	running    []*worker
 	fading     []*worker // crashed, and perhaps not at their end yet
 	members    []*seat
@@ -102,6 +104,9 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 		w.heals = reconcileEvery
 	}
 	w.guarded = w.dice.roll("guarded").IntN(3) == 0
+	if r := w.dice.roll("cached"); r.IntN(3) == 0 {
+		w.machines, w.nameless = newMachines(2), r.IntN(3) == 0
+	}
 	w.service = newService(w.dice, w.note, w.heals > 0)
 	w.net.met = &w.met
 	w.judge = newJudge(w)
@@ -184,14 +189,15 @@ func (w *world) travel(from string) func(int16, string) fate {
 
 // worker is one process of calcdc.
 type worker struct {
-	w      *world
-	name   string
-	host   *host
-	seat   *seat
-	client *kafka.Client
-	stop   context.CancelFunc
-	done   chan struct{}
-	err    error // of Run, once done
+	w       *world
+	name    string
+	host    *host
+	machine *machine // nil: it keeps no cache
+	seat    *seat
+	client  *kafka.Client
+	stop    context.CancelFunc
+	done    chan struct{}
+	err     error // of Run, once done
 }
 
 // launch starts a worker with nothing in its memory.
@@ -208,12 +214,19 @@ func (w *world) launch() (*worker, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	k.stop = stop
 	k.seat = w.newSeat(k.name)
+	if err := w.occupy(k); err != nil {
+		return nil, err
+	}
+	cache := w.openCache(k.machine, log)
 	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
 	conn.Heed(&seldom{SignalReader: k.client})
 	go func() {
 		defer close(k.done)
-		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, p, log), &w.met} })
+		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, cache, p, log), &w.met} })
 		w.note("%s ends: %v", k.name, k.err)
+		if cache != nil {
+			w.note("%s closes its cache: %v", k.name, cache.Close())
+		}
 		k.client.Close()
 		k.host.kill()
 	}()
@@ -224,6 +237,7 @@ func (w *world) launch() (*worker, error) {
 func (k *worker) crash() {
 	k.w.note("%s crashes", k.name)
 	k.host.kill()
+	k.machine.leave(k.w.dice.roll("left"), &k.w.met)
 	k.stop()
 	k.w.silent(k.seat, 0)
 }
@@ -267,12 +281,17 @@ func (w *world) sources() []connector.Source {
 	return []connector.Source{s}
 }
 
-func (w *world) ledger(c *kafka.Client, p int32, log hclog.Logger) *offsets.Ledger {
+func (w *world) ledger(c *kafka.Client, cache *offsets.Cache, p int32, log hclog.Logger) *offsets.Ledger {
+	var reader offsets.Reader = c
+	if cache != nil {
+		reader = &folding{c, &w.met, -1}
+	}
 	return offsets.NewLedger(offsets.Config{
 		Name: name, Partition: p, DataTopic: w.config().DataTopic,
 		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
 		Partitions: fixed(partitions).Partitions, Notifications: w.config().NotificationsTopic(), Count: partitions, Resource: resourceOf,
-	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), c, log)
+		Cache: cache, Identify: w.identify(c),
+	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), reader, log)
 }
 
 // logger writes what calcdc logs into the trace.
@@ -313,7 +332,8 @@ type owner struct {
 	loaded map[connector.Stream]*connector.Checkpoint
 }
 
-// owned has a tool become the owner of every partition for a moment. What it does counts only if nobody has taken them back.
+// owned has a tool become the owner of every partition for a moment, in some seeds with a copy of a worker's cache. What it does counts only if
+// nobody has taken them back.
 func (w *world) owned(ctx context.Context, do func([]owner) error) (bool, error) {
 	h := w.net.host(func(int16, string) fate { return fate{wait: time.Millisecond, back: time.Millisecond} })
 	defer h.kill()
@@ -322,9 +342,13 @@ func (w *world) owned(ctx context.Context, do func([]owner) error) (bool, error)
 		return false, err
 	}
 	defer c.Close()
+	cache := w.openCache(w.borrow(), w.logger("tool"))
+	if cache != nil {
+		defer func() { _ = cache.Close() }()
+	}
 	var all []owner
 	for p := range int32(partitions) {
-		l := w.ledger(c, p, hclog.NewNullLogger())
+		l := w.ledger(c, cache, p, hclog.NewNullLogger())
 		loaded, err := l.Load(ctx)
 		if err != nil {
 			return false, fmt.Errorf("the tool's load: %w", err)

@@ -22,10 +22,16 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
+// FS is a file system.
+type FS = vfs.FS
+
+// System are the system's files.
+var System FS = vfs.Default
+
 // Options size a store.
 type Options struct {
-	Cache int64  // bytes of blocks kept in memory
-	FS    vfs.FS // nil: the system's
+	Cache int64 // bytes of blocks kept in memory
+	FS    FS    // nil: System
 }
 
 const (
@@ -74,7 +80,7 @@ func Open(dir string, o Options, log hclog.Logger) (d *DB, err error) {
 	}()
 	fs := o.FS
 	if fs == nil {
-		fs = vfs.Default
+		fs = System
 	}
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
@@ -340,8 +346,8 @@ func (d *DB) begin() bool {
 type Lock struct{ lock *pebble.Lock }
 
 // LockDirectory takes a directory that exists.
-func LockDirectory(dir string) (*Lock, error) {
-	lock, err := pebble.LockDirectory(dir, vfs.Default)
+func LockDirectory(dir string, fs FS) (*Lock, error) {
+	lock, err := pebble.LockDirectory(dir, fs)
 	if err != nil {
 		return nil, err
 	}

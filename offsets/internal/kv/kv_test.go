@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB, dir string, fs vfs.FS) (*DB, *Lock) {
 	t.Helper()
-	lock, err := LockDirectory(dir)
+	lock, err := LockDirectory(dir, System)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestStore(t *testing.T) {
 	if err := put(db, 0, 5000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LockDirectory(dir); err == nil {
+	if _, err := LockDirectory(dir, System); err == nil {
 		t.Error("the directory is locked twice")
 	}
 	if err := errors.Join(db.Flush(), db.Close(), lock.Release()); err != nil {
@@ -292,7 +292,7 @@ func FuzzDamage(f *testing.F) {
 			t.Fatal(err)
 		}
 		damage(t, filepath.Join(to, "store"), int(file), int(at), flip, cut)
-		lock, err := LockDirectory(to)
+		lock, err := LockDirectory(to, System)
 		if err != nil {
 			t.Fatal(err)
 		}
