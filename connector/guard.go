@@ -68,10 +68,15 @@ const (
 
 // ruling is what somebody has decided about the stream's hold, "" where nobody has.
 func (t *task) ruling() SignalType {
-	if t.ruled == nil || t.cp.State == nil || t.cp.State.Hold == nil || !t.cp.State.Hold.decided(t.ruled) {
+	if !t.decides(t.ruled) {
 		return ""
 	}
 	return t.ruled.Type
+}
+
+// decides tells whether a signal is a decision about what is held now.
+func (t *task) decides(s *Signal) bool {
+	return s != nil && t.cp.State != nil && t.cp.State.Hold != nil && t.cp.State.Hold.decided(s)
 }
 
 // confirmDue tells whether a full look shall decide about what is held.

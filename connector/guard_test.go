@@ -282,6 +282,33 @@ func TestADecisionNamesWhatItIsAbout(t *testing.T) {
 	})
 }
 
+// A decision about something else, which is taken in with one that is meant, or later, hides nothing.
+func TestADecisionAboutSomethingElse(t *testing.T) {
+	for _, other := range []SignalType{ApproveDeletes, RefuseDeletes} {
+		for _, down := range []bool{false, true} {
+			guarded(t, func(t *testing.T, w *world, a *memCollection) {
+				w.lose(a, true, six()...)
+				w.polls(2)
+				w.is(Holding, 6, 10)
+				if down {
+					w.end()
+				}
+				since := w.ledger.stream(events("/a/")).state.Hold.SinceMs
+				for _, s := range []Signal{{Type: RefuseDeletes, Held: since}, {Type: ApproveDeletes, Held: since}, {Type: other, Held: since - 1}} {
+					s.Topics = []string{"cal.work.events"}
+					w.asked.write("cal", string(s.Value()))
+				}
+				if down {
+					w.start()
+				}
+				time.Sleep(2 * signalsEvery)
+				w.is(Following, 0, 4)
+				w.check("/a/")
+			})
+		}
+	}
+}
+
 // Who has approved of six has not approved of ten.
 func TestApprovalIsOfWhatWasSeen(t *testing.T) {
 	for _, down := range []bool{false, true} {

@@ -16,7 +16,7 @@ func (t *task) listen() (at *Position) {
 		case !s.Selects(t.cp.Stream, topic):
 		case s.Type == ExecuteSnapshot:
 			t.wanted = &s.At
-		default:
+		case !t.decides(t.ruled) || t.decides(s):
 			t.ruled = s
 		}
 	}

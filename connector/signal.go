@@ -193,5 +193,5 @@ func (s *Signal) Selects(stream Stream, topic string) bool {
 
 // same tells whether two signals ask for the same of the same streams.
 func (s *Signal) same(o *Signal) bool {
-	return s.Type == o.Type && s.Account == o.Account && s.Collection == o.Collection && slices.Equal(s.Topics, o.Topics)
+	return s.Type == o.Type && s.Held == o.Held && s.Account == o.Account && s.Collection == o.Collection && slices.Equal(s.Topics, o.Topics)
 }

@@ -46,7 +46,7 @@ type task struct {
 
 	told   int       // number of the last signal that was looked at
 	wanted *Position // of the last signal that asks for a snapshot of this stream
-	ruled  *Signal   // the last that decides about what is held of it
+	ruled  *Signal   // the last that decides about what is held of it; where none does, the last about anything
 	watch  *watch    // what the last look has found missing, where that is held
 
 	mu     sync.Mutex
