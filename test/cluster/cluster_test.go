@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,8 +198,7 @@ func (c *cluster) differences() []string {
 // sound fails the test where a record broke a rule.
 func (c *cluster) sound() {
 	c.t.Helper()
-	faults := slices.Concat(c.reader.Fold.Faults, c.reader.Fold.Notified())
-	if len(faults) > 0 {
+	if faults := c.reader.Broken(c.t.Context()); len(faults) > 0 {
 		c.t.Fatalf("%d rules broken:\n%s", len(faults), strings.Join(head(faults), "\n"))
 	}
 }

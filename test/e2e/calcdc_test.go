@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -165,8 +164,7 @@ func head(all []string) []string { return all[:min(len(all), 12)] }
 // sound fails the test where a record broke a rule.
 func (in *runner) sound() {
 	in.t.Helper()
-	faults := slices.Concat(in.reader.Fold.Faults, in.reader.Fold.Notified())
-	if len(faults) > 0 {
+	if faults := in.reader.Broken(in.t.Context()); len(faults) > 0 {
 		in.t.Fatalf("%d rules broken:\n%s", len(faults), strings.Join(head(faults), "\n"))
 	}
 }

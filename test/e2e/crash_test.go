@@ -110,7 +110,7 @@ func (k *killer) killAfter(t *testing.T, reached <-chan struct{}, delay time.Dur
 	case <-reached:
 	case <-k.in.process.Ended:
 		k.in.alive()
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the moment has not come")
 	}
 	time.Sleep(delay)

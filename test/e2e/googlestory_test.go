@@ -104,7 +104,7 @@ func TestGoogleRoles(t *testing.T) {
 		}
 		in.must(in.cloud.Share(bob, alice, role)) // which no delta of the calendars shows
 		for began := time.Now(); in.stream(alice, bob, "events").Rows["private"].Text("summary") != want; in.catchUp(t.Context()) {
-			if time.Since(began) > 20*time.Second {
+			if time.Since(began) > time.Minute {
 				t.Fatalf("change %d: a %s sees %v", i, role, in.stream(alice, bob, "events").Rows["private"])
 			}
 			time.Sleep(pollInterval / 10)
@@ -135,7 +135,7 @@ func TestGoogleQuota(t *testing.T) {
 			in.put(bob, item(id, "text"))
 			in.must(in.cloud.DeleteEvent(bob, bob, id))
 			in.put(bob, item("last", id))
-			in.soon(bob, 4*time.Second)
+			in.soon(bob, 8*time.Second)
 		}
 		for _, rq := range in.cloud.Requests(0) {
 			if rq.Status == status && !rq.Time.Before(began) {

@@ -188,7 +188,7 @@ func (m *middle) await(name string, s shot) {
 		if s.lands() {
 			return
 		}
-		if time.Since(begin) > 30*time.Second {
+		if time.Since(begin) > 90*time.Second {
 			m.t.Fatalf("%s: not there within 90 s: %+v\n%s", name, m.now().Ops, m.in.tail())
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
@@ -118,7 +117,7 @@ func TestSecondLook(t *testing.T) {
 			kinds[u].begin(cal, u)
 		}
 	}
-	eventually(t, 60*time.Second, "five polls of each home", func() string {
+	eventually(t, inTime, "five polls of each home", func() string {
 		for u, n := range homes {
 			if n.Load() < 5 {
 				return u
@@ -130,7 +129,7 @@ func TestSecondLook(t *testing.T) {
 	in.sound()
 	for _, u := range users {
 		a := kinds[u]
-		eventually(t, 20*time.Second, u, func() string {
+		eventually(t, inTime, u, func() string {
 			in.catchUp()
 			return rowsWhile(in, cal, u, a.forgotten)
 		})

@@ -154,7 +154,7 @@ func TestDrips(t *testing.T) {
 	for _, name := range cal.Calendars("alice") {
 		cal.stir("alice", name)
 	}
-	eventually(t, 30*time.Second, "each is given up, and what is beside goes on", func() string {
+	eventually(t, inTime, "each is given up, and what is beside goes on", func() string {
 		in.run.Alive()
 		in.catchUp()
 		for name, d := range drips {

@@ -250,7 +250,7 @@ func (c *googleCourse) struck(when string, which func(*googleTrial) bool) {
 	defer func() {
 		c.t.Logf("each fault is met, %s, after %v; last %s", when, time.Since(began).Round(time.Millisecond), last)
 	}()
-	eventually(c.t, 60*time.Second, "each fault is met, "+when, func() string {
+	eventually(c.t, inTime, "each fault is met, "+when, func() string {
 		c.in.run.Alive()
 		var spared []string
 		for _, tr := range c.trials {
@@ -296,7 +296,7 @@ func (c *googleCourse) others() {
 		}
 	}
 	want := c.made
-	eventually(c.t, 20*time.Second, "what is beside the faulty goes on", func() string {
+	eventually(c.t, inTime, "what is beside the faulty goes on", func() string {
 		c.in.catchUp()
 		for i, user := range beside {
 			s := c.in.stream("main", user, user)
@@ -345,7 +345,7 @@ func TestGoogleTokenFaults(t *testing.T) {
 		})
 		c.put(user, user, "one")
 		c.in.start()
-		eventually(t, 30*time.Second, name+" is met", func() string {
+		eventually(t, inTime, name+" is met", func() string {
 			c.in.run.Alive()
 			if n := met.Load(); n < 2 && name != "hang" || n < 1 {
 				return fmt.Sprintf("%d times", n)

@@ -17,6 +17,9 @@ func command(ctx context.Context, t testing.TB, config string, args ...string) (
 	return out + errs, code
 }
 
+// inTime is enough for a busy machine, and a server that is silent has not been given up by then.
+const inTime = 90 * time.Second
+
 // eventually waits until check returns "", and fails the test with what it returned last.
 func eventually(t testing.TB, within time.Duration, what string, check func() string) {
 	t.Helper()

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/calcdc/calcdc/internal/davserver"
 	"github.com/calcdc/calcdc/internal/testenv"
@@ -45,20 +44,20 @@ func TestOversizedRecord(t *testing.T) {
 	cal.Put("alice", "big", "huge.ics", event("huge", "\n "+folded.String()+"end"))
 	cal.stir("alice", "big")
 	path := cal.Path("alice", "big")
-	eventually(t, 30*time.Second, "the stream is refused", func() string {
+	eventually(t, inTime, "the stream is refused", func() string {
 		if !in.refused("alice", path) {
 			return "it is not"
 		}
 		return ""
 	})
 	cal.stir("alice", "witness")
-	eventually(t, 20*time.Second, "the other stream goes on", func() string {
+	eventually(t, inTime, "the other stream goes on", func() string {
 		in.catchUp()
 		return behind(in, cal, "alice", "witness")
 	})
 	raise := regexp.MustCompile(`--entity-name (\S+) --add-config max\.message\.bytes=(\d+)`)
 	o, raised := newOperator(t, in.brokers), 0
-	eventually(t, 90*time.Second, "it goes on when what the log says is done", func() string {
+	eventually(t, inTime, "it goes on when what the log says is done", func() string {
 		log, err := os.ReadFile(in.log())
 		if err != nil {
 			t.Fatal(err)
@@ -104,7 +103,7 @@ func TestResetWhileRunning(t *testing.T) {
 	}
 	cal.stir("alice", "two")
 	one := in.stream("work", "alice", cal.Path("alice", "one"))
-	eventually(t, 30*time.Second, "the reset", func() string {
+	eventually(t, inTime, "the reset", func() string {
 		in.run.Alive()
 		in.catchUp()
 		if len(one.Markers) < 4 {
@@ -155,7 +154,7 @@ func TestSetWhileRunning(t *testing.T) {
 	in.quiet()
 	tool("offsets", "set", "--source", "work", "--account", "alice", "--collection", cal.Path("alice", "two"), "--epoch", "7")
 	two := in.stream("work", "alice", cal.Path("alice", "two"))
-	eventually(t, 60*time.Second, "the reset", func() string {
+	eventually(t, inTime, "the reset", func() string {
 		in.run.Alive()
 		in.catchUp()
 		if len(two.Markers) < 4 {
@@ -220,7 +219,7 @@ func (in *instance) named(pattern string) string { return strings.ReplaceAll(pat
 // says waits for a line of the log with all of what.
 func (in *instance) says(what ...string) {
 	in.t.Helper()
-	eventually(in.t, 60*time.Second, "the log says so", func() string {
+	eventually(in.t, inTime, "the log says so", func() string {
 		if !in.logged(what...) {
 			return fmt.Sprintf("%q", what)
 		}
@@ -235,7 +234,7 @@ func (in *instance) afterLoss(path, reason string) {
 	if reason == "topic-lost" {
 		in.read()
 	}
-	eventually(in.t, 60*time.Second, "the topics equal the server", func() string {
+	eventually(in.t, inTime, "the topics equal the server", func() string {
 		in.run.Alive()
 		return strings.Join(head(in.differences()), "\n")
 	})

@@ -279,7 +279,7 @@ func (c *course) stir(also string, which func(*trial) bool) {
 // struck waits until each fault has been met twice.
 func (c *course) struck(when string, which func(*trial) bool) {
 	c.t.Helper()
-	eventually(c.t, 40*time.Second, "each fault is met, "+when, func() string {
+	eventually(c.t, inTime, "each fault is met, "+when, func() string {
 		c.in.run.Alive()
 		var spared []string
 		for _, tr := range c.trials {
@@ -322,7 +322,7 @@ func (c *course) others() {
 			tr.cal.stir(tr.user, "witness")
 		}
 	}
-	eventually(c.t, 20*time.Second, "what is beside the faulty goes on", func() string {
+	eventually(c.t, inTime, "what is beside the faulty goes on", func() string {
 		c.in.catchUp()
 		for _, tr := range beside {
 			path := tr.cal.Path(tr.user, "witness")
@@ -347,7 +347,7 @@ func (c *course) said() {
 			silent = append(silent, tr)
 		}
 	}
-	eventually(c.t, 20*time.Second, "log and metrics say why", func() string {
+	eventually(c.t, inTime, "log and metrics say why", func() string {
 		m := c.in.metrics()
 		silent = slices.DeleteFunc(silent, func(tr *trial) bool { return c.tells(m, tr) })
 		return fmt.Sprint(silent)[1:max(1, len(fmt.Sprint(silent))-1)]

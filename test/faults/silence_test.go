@@ -76,7 +76,7 @@ func TestSilence(t *testing.T) {
 	began := time.Now()
 	for time.Since(began) < patience-10*time.Second {
 		cal.stir("alice", "witness")
-		eventually(t, 20*time.Second, "what is beside the silent goes on", func() string {
+		eventually(t, inTime, "what is beside the silent goes on", func() string {
 			in.run.Alive()
 			in.catchUp()
 			return behind(in, cal, "alice", "witness")

@@ -114,11 +114,11 @@ func TestHostileAnswers(t *testing.T) {
 	for _, name := range cal.Calendars("alice") {
 		cal.stir("alice", name)
 	}
-	eventually(t, 30*time.Second, "what is beside goes on", func() string {
+	eventually(t, inTime, "what is beside goes on", func() string {
 		in.catchUp()
 		return behind(in, cal, "alice", "witness")
 	})
-	eventually(t, 60*time.Second, "each is refused", func() string {
+	eventually(t, inTime, "each is refused", func() string {
 		in.run.Alive()
 		m := in.metrics()
 		for name, kind := range kinds {
