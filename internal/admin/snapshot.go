@@ -9,6 +9,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +45,10 @@ type snapshotRequest struct {
 
 // snapshot asks for a snapshot as `calcdc snapshot --no-wait` does.
 func (a *Admin) snapshot(w http.ResponseWriter, r *http.Request) {
+	if !local(r.Host) {
+		refuse(w, http.StatusForbidden, fmt.Errorf("the request is for the host %.100q: ask localhost, or the address itself", r.Host))
+		return
+	}
 	name := r.PathValue("name")
 	of, ok := a.connectors[name]
 	if !ok {
@@ -67,6 +73,14 @@ func (a *Admin) snapshot(w http.ResponseWriter, r *http.Request) {
 	}
 	a.log.Info("a snapshot was asked for", "id", signal.ID, "topics", signal.Topics, "account", signal.Account, "collection", signal.Collection)
 	reply(w, http.StatusAccepted, map[string]any{"signal": signal.ID, "topics": signal.Topics})
+}
+
+// local tells a host by which the server is asked, which listens on loopback alone, from a name of somebody's whose DNS answers with
+// loopback too: to a browser a page from there is of the same origin.
+func local(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	_, err := netip.ParseAddr(name)
+	return err == nil || strings.EqualFold(name, "localhost")
 }
 
 // readRequest reads a body: one object or nothing.

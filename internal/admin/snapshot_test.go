@@ -46,7 +46,7 @@ func snapshots(t *testing.T) (*asked, func(*http.Request) (int, map[string]any))
 }
 
 func post(name, body string) *http.Request {
-	return httptest.NewRequest(http.MethodPost, "/connectors/"+name+"/snapshot", strings.NewReader(body))
+	return httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8083/connectors/"+name+"/snapshot", strings.NewReader(body))
 }
 
 func TestSnapshotRequests(t *testing.T) {
@@ -120,7 +120,23 @@ func TestSnapshotsOfStrangers(t *testing.T) {
 	if code, _ := ask(httptest.NewRequest(http.MethodGet, "/connectors/work/snapshot", nil)); code != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", code)
 	}
+	for _, host := range []string{"elsewhere.example", "elsewhere.example:8083", "127.0.0.1.elsewhere.example", "localhost.elsewhere.example:8083", ""} {
+		rebound := post("work", "") // a page whose name came to stand for this machine
+		rebound.Host = host
+		rebound.Header.Set("Origin", "http://"+host)
+		rebound.Header.Set("Sec-Fetch-Site", "same-origin")
+		if code, answer := ask(rebound); code != http.StatusForbidden || answer["error_code"] != 403.0 {
+			t.Errorf("host %q: %d %v", host, code, answer)
+		}
+	}
 	if len(s.signals) > 0 {
 		t.Errorf("sent: %+v", s.signals)
+	}
+	for _, host := range []string{"localhost", "LocalHost:8083", "127.0.0.1", "127.0.0.1:8083", "[::1]:8083", "[::1]"} {
+		r := post("work", "")
+		r.Host = host
+		if code, answer := ask(r); code != http.StatusAccepted {
+			t.Errorf("host %q: %d %v", host, code, answer)
+		}
 	}
 }
