@@ -4,15 +4,15 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/apiversions"
 )
 
 // Identity tells a topic from another of the same name.
@@ -45,35 +45,23 @@ const (
 	maxDeletes      = 100 * 365 * 24 * time.Hour // what is longer would not fit a Duration
 )
 
-// A broker that does not speak metadataVersion closes the connection each time that it is asked, one that is restarted does not.
-const closings = 3
-
 func (c *Client) identify(ctx context.Context, topic string) (Identity, error) {
 	var found *topicID
-	closed := 0
 	err := retry(ctx, requestTimeout, func() (again bool, err error) {
 		found, err = ask[*topicID](ctx, c, requestTimeout, &topicIDRequest{topic: topic, clientID: c.cfg.ClientID})
-		if closes(err) {
-			closed++
-		}
-		return passes(err) && closed < closings, err
+		return passes(err), err
 	})
-	switch {
-	case err == nil:
-		return Identity{Cluster: found.cluster, Topic: found.id}, found.err
-	case closed < closings:
+	if err != nil {
 		return Identity{}, err
 	}
-	m, describing := c.describe(ctx, topic)
-	if describing != nil {
+	if !found.untold {
+		return Identity{Cluster: found.cluster, Topic: found.id}, found.err
+	}
+	m, err := c.describe(ctx, topic)
+	if err != nil {
 		return Identity{}, err
 	}
 	return Identity{Cluster: m.ClusterID}, nil
-}
-
-// closes tells whether err says that the broker has closed the connection in place of an answer.
-func closes(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // topicIDRequest is a metadata request of version 10, the first that tells topics' ids, for one topic; kafka-go speaks up to 8.
@@ -95,8 +83,12 @@ func (*topicIDRequest) Broker(protocol.Cluster) (protocol.Broker, error) {
 // Required says that the exchange is ours.
 func (*topicIDRequest) Required(map[protocol.ApiKey]int16) bool { return true }
 
-// RawExchange sends the request and reads its answer.
+// RawExchange sends the request and reads its answer, if this very broker speaks the version: one that does not would close the connection,
+// as one does that is being restarted.
 func (r *topicIDRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if speaks, err := r.speaks(rw); err != nil || !speaks {
+		return &topicID{untold: true}, err
+	}
 	if _, err := rw.Write(r.encode()); err != nil {
 		return nil, err
 	}
@@ -113,6 +105,20 @@ func (r *topicIDRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error)
 		return nil, err
 	}
 	return parseTopicID(body)
+}
+
+func (r *topicIDRequest) speaks(rw io.ReadWriter) (bool, error) {
+	m, err := protocol.RoundTrip(rw, 0, 1, r.clientID, new(apiversions.Request))
+	if err != nil {
+		return false, err
+	}
+	versions, ok := m.(*apiversions.Response)
+	if !ok {
+		return false, protocol.Errorf("an answer of type %T", m)
+	}
+	return slices.ContainsFunc(versions.ApiKeys, func(k apiversions.ApiKeyResponse) bool {
+		return k.ApiKey == int16(protocol.Metadata) && k.MinVersion <= metadataVersion && metadataVersion <= k.MaxVersion
+	}), code(versions.ErrorCode)
 }
 
 const metadataLimit = 1 << 20 // of an answer about one topic
@@ -137,6 +143,7 @@ func (r *topicIDRequest) encode() []byte {
 type topicID struct {
 	err         error
 	cluster, id string
+	untold      bool // the broker knows of no ids
 }
 
 // ApiKey makes it a message of kafka-go.

@@ -218,6 +218,10 @@ func TestRealTopicPolicies(t *testing.T) {
 			t.Fatalf("%s: %v", policy, err)
 		}
 	}
+	compact, err := c.Identify(ctx, unique(t)+"compact")
+	if other, err2 := c.Identify(ctx, unique(t)+"delete"); errors.Join(err, err2) != nil || len(compact.Topic) != 32 || compact.Cluster != other.Cluster || compact.Topic == other.Topic {
+		t.Fatal(compact, other, err, err2)
+	}
 	if end, err := c.End(ctx, unique(t)+"compact", 2); err != nil || end != 0 {
 		t.Fatal(end, err)
 	}

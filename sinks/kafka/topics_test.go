@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/calcdc/calcdc/sinks/kafka"
 )
@@ -138,7 +139,7 @@ func TestConfigurationFaultsComeAtOnce(t *testing.T) {
 	}
 }
 
-// A topic's id is not taken for one that the broker does not know because a connection broke; it is where it breaks each time.
+// A topic's id is not taken for one that the broker does not know because connections broke, as they do while it is restarted.
 func TestTopicIsIdentified(t *testing.T) {
 	fake := cluster(t, kfake.SeedTopics(1, "team-state"))
 	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
@@ -156,12 +157,29 @@ func TestTopicIsIdentified(t *testing.T) {
 	if err != nil || whole.Topic == "" || whole.Cluster == "" || whole.Deletes != 24*time.Hour {
 		t.Fatalf("got %+v, %v", whole, err)
 	}
-	cut(2)
+	cut(5)
 	if got, err := c.Identify(deadline(t, 10*time.Second), "team-state"); err != nil || got != whole {
-		t.Errorf("after two connections that broke: %+v, %v", got, err)
+		t.Errorf("after five connections that broke: %+v, %v", got, err)
 	}
 	cut(-1)
-	if got, err := c.Identify(deadline(t, 10*time.Second), "team-state"); err != nil || got.Topic != "" || got.Cluster != whole.Cluster {
-		t.Errorf("of an old broker: %+v, %v", got, err)
+	if got, err := c.Identify(deadline(t, time.Second), "team-state"); err == nil {
+		t.Errorf("of a broker that never answers: %+v", got)
+	}
+}
+
+// A broker before Kafka 2.8 is asked for no id, which it would answer by closing the connection.
+func TestTopicOfAnOldBroker(t *testing.T) {
+	fake := cluster(t, kfake.SeedTopics(1, "team-state"), kfake.MaxVersions(kversion.V2_7_0()))
+	fake.ControlKey(kmsg.Metadata.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if req.GetVersion() > 9 {
+			t.Errorf("asked in version %d", req.GetVersion())
+		}
+		return nil, nil, false
+	})
+	c := client(t, kafka.Config{Brokers: fake.ListenAddrs()})
+	got, err := c.Identify(deadline(t, 10*time.Second), "team-state")
+	if err != nil || got.Topic != "" || got.Cluster == "" || got.Deletes != 24*time.Hour {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
