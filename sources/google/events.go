@@ -17,8 +17,9 @@ const (
 	// maxHeld bounds the bytes of cancelled instances that wait for the end of the poll; beyond it, what becomes of them
 	// is asked for at once.
 	maxHeld = 4 << 20
-	// inFlight is how many single resources are asked for at once.
+	// inFlight is how many single resources are asked for at once, and someIDs of how many the answers are kept before they are shown.
 	inFlight = 4
+	someIDs  = 4 * inFlight
 )
 
 // parse reads one item of the stream's list. It is called from several goroutines.
@@ -129,19 +130,21 @@ func (p *poll) settle(ctx context.Context, end bool) bool {
 	if len(ids) == 0 {
 		return true
 	}
-	decided, err := each(ctx, ids, func(ctx context.Context, id string) (parsed, error) { return p.decide(ctx, p.held.byID[id], end) })
-	if err != nil {
-		p.yield(connector.Page{}, err)
-		return false
+	for some := range slices.Chunk(ids, someIDs) {
+		decided, err := each(ctx, some, func(ctx context.Context, id string) (parsed, error) { return p.decide(ctx, p.held.byID[id], end) })
+		if err != nil {
+			p.yield(connector.Page{}, err)
+			return false
+		}
+		for _, it := range decided {
+			p.mark(it)
+			if !it.skip && !p.add(it.res, it.bytes) {
+				return false
+			}
+		}
 	}
 	clear(p.held.byID)
 	p.held.order, p.held.bytes = nil, 0
-	for _, it := range decided {
-		p.mark(it)
-		if !it.skip && !p.add(it.res, it.bytes) {
-			return false
-		}
-	}
 	return true
 }
 

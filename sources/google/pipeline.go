@@ -15,7 +15,8 @@ const (
 	pageBytes  = 4 << 20 // of bodies in a page
 	batchItems = 100     // in one job
 	batchBytes = 256 << 10
-	aheadJobs  = 8 // whose results wait for the consumer
+	aheadJobs  = 8                      // whose results wait for the consumer …
+	aheadBytes = aheadJobs * batchBytes // … and of how many bytes of items: a batch may be one long item
 )
 
 // parsed is an item as it was read.
@@ -42,11 +43,18 @@ type mark struct {
 	listing bool
 }
 
+// job is a piece of work whose result comes later.
+type job struct {
+	chunk chan chunk
+	bytes int64 // of items
+}
+
 // pipeline lets one goroutine read answers, several parse, and the caller consume, all at once and within bounds.
 type pipeline struct {
 	ctx   context.Context //nolint:containedctx // of this poll, which ends with it
 	parse func(item) (parsed, error)
-	jobs  chan chan chunk
+	jobs  chan job
+	ahead *semaphore.Weighted // bytes of items whose results are not taken yet
 	cpu   *semaphore.Weighted
 	wg    sync.WaitGroup
 
@@ -59,7 +67,8 @@ type pipeline struct {
 // returns when everything that it started has ended.
 func flow(ctx context.Context, parse func(item) (parsed, error), list func(*pipeline) error, take func(context.Context, chunk) bool) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pipeline{ctx: ctx, parse: parse, jobs: make(chan chan chunk, aheadJobs), cpu: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
+	p := &pipeline{ctx: ctx, parse: parse, jobs: make(chan job, aheadJobs),
+		ahead: semaphore.NewWeighted(aheadBytes), cpu: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0)))}
 	p.wg.Go(func() {
 		defer close(p.jobs)
 		if err := list(p); err != nil {
@@ -69,9 +78,10 @@ func flow(ctx context.Context, parse func(item) (parsed, error), list func(*pipe
 	defer p.wg.Wait()
 	defer cancel()
 	for j := range p.jobs {
-		if !take(ctx, <-j) {
+		if !take(ctx, <-j.chunk) {
 			return
 		}
+		p.ahead.Release(j.bytes)
 	}
 	err := context.Cause(ctx)
 	if err == nil {
@@ -82,12 +92,12 @@ func flow(ctx context.Context, parse func(item) (parsed, error), list func(*pipe
 
 // put puts a chunk that is at hand in its place.
 func (p *pipeline) put(c chunk) error {
-	j := make(chan chunk, 1)
-	j <- c
+	j := job{chunk: make(chan chunk, 1)}
+	j.chunk <- c
 	return p.queue(j)
 }
 
-func (p *pipeline) queue(j chan chunk) error {
+func (p *pipeline) queue(j job) error {
 	select {
 	case p.jobs <- j:
 		return nil
@@ -112,14 +122,14 @@ func (p *pipeline) flush() error {
 		return nil
 	}
 	text, ends, long := p.text, p.ends, p.long
-	p.text, p.ends, p.long = make([]byte, 0, min(cap(text), 2*batchBytes)), nil, nil
-	if err := p.cpu.Acquire(p.ctx, 1); err != nil {
+	j := job{make(chan chunk, 1), min(int64(len(text)), aheadBytes)}
+	if p.ahead.Acquire(p.ctx, j.bytes) != nil || p.cpu.Acquire(p.ctx, 1) != nil {
 		return context.Cause(p.ctx)
 	}
-	j := make(chan chunk, 1)
+	p.text, p.ends, p.long = make([]byte, 0, min(cap(text), 2*batchBytes)), nil, nil
 	p.wg.Go(func() {
 		defer p.cpu.Release(1)
-		j <- p.read(text, ends, long)
+		j.chunk <- p.read(text, ends, long)
 	})
 	return p.queue(j)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,14 +261,16 @@ func (p *poll) fetchPending(ctx context.Context, end *mark) bool {
 			ids = append(ids, id)
 		}
 	}
-	found, err := each(ctx, ids, p.fetch)
-	if err != nil {
-		p.yield(connector.Page{}, err)
-		return false
-	}
-	for _, it := range found {
-		if !p.add(it.res, it.bytes) {
+	for some := range slices.Chunk(ids, someIDs) {
+		found, err := each(ctx, some, p.fetch)
+		if err != nil {
+			p.yield(connector.Page{}, err)
 			return false
+		}
+		for _, it := range found {
+			if !p.add(it.res, it.bytes) {
+				return false
+			}
 		}
 	}
 	return true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -100,7 +101,7 @@ func TestSplitBounds(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	if _, _, _, err := whole(endless(`{"items":["`, "x")); err == nil || !strings.Contains(err.Error(), "an item of more than 67108864") {
+	if _, _, _, err := whole(endless(`{"items":["`, "x")); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("an item of more than %d", maxLong)) {
 		t.Errorf("an endless item: %v", err)
 	}
 	if _, _, _, err := whole(endless(`{"items":[1`, " ")); err == nil {
