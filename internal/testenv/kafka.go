@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,9 +27,10 @@ const (
 type KafkaOptions struct {
 	Brokers int  // default 1; with 3, topics are replicated 3 times with min.insync.replicas 2
 	Secure  bool // a SASL_SSL listener besides the plain one
-	// Clients are addresses at which clients shall find the brokers, one a broker, with a listener behind each of its own
-	// (ClientAddr): relays stand there. Brokers and tools use the plain listeners as ever. Empty: there are none.
-	Clients    []string
+	// Clients are sets of addresses at which clients shall find the brokers, one a broker, with a listener behind each of its own
+	// (ClientAddr): relays stand there. Who came by an address of a set is told those of the set. Brokers and tools use the plain listeners
+	// as ever. Empty: there are none.
+	Clients    [][]string
 	Heap       string            // of each broker, default 512m
 	Properties map[string]string // server properties, over the defaults
 }
@@ -43,21 +45,23 @@ type Kafka struct {
 }
 
 type broker struct {
-	plain, secure, client, controller int // ports
-	process                           *Process
+	plain, secure, controller int // ports
+	clients                   []int
+	process                   *Process
 }
 
 // StartKafka starts a cluster from the artifacts in jars, with its data in dir, and returns when every broker serves.
 // The caller must Close it.
 func StartKafka(ctx context.Context, dir, jars string, o KafkaOptions) (*Kafka, error) {
 	o.Brokers = max(o.Brokers, 1)
-	ports, err := freePorts(o.Brokers * 4)
+	each := 3 + len(o.Clients)
+	ports, err := freePorts(o.Brokers * each)
 	if err != nil {
 		return nil, err
 	}
 	k := &Kafka{dir: dir, jars: jars, options: o}
-	for i := range o.Brokers {
-		k.brokers = append(k.brokers, broker{plain: ports[4*i], secure: ports[4*i+1], client: ports[4*i+2], controller: ports[4*i+3]})
+	for p := range slices.Chunk(ports, each) {
+		k.brokers = append(k.brokers, broker{plain: p[0], secure: p[1], controller: p[2], clients: p[3:]})
 	}
 	if o.Secure {
 		if k.certs, err = makeCerts(filepath.Join(dir, "tls")); err != nil {
@@ -141,8 +145,10 @@ func (k *Kafka) addrs(port func(broker) int) string {
 	return strings.Join(s, ",")
 }
 
-// ClientAddr is where broker i's listener behind Clients is.
-func (k *Kafka) ClientAddr(i int) string { return fmt.Sprintf("127.0.0.1:%d", k.brokers[i].client) }
+// ClientAddr is where broker i's listener behind a set of Clients is.
+func (k *Kafka) ClientAddr(set, i int) string {
+	return fmt.Sprintf("127.0.0.1:%d", k.brokers[i].clients[set])
+}
 
 // CAFile is the path of the authority that signed the brokers' certificates, "" without Secure.
 func (k *Kafka) CAFile() string {

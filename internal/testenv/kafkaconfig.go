@@ -38,10 +38,11 @@ func (k *Kafka) defaults(i int) map[string]string {
 	if k.certs != nil {
 		listeners += fmt.Sprintf(",SASL_SSL://127.0.0.1:%d", k.brokers[i].secure)
 	}
-	advertised := listeners
-	if len(k.options.Clients) > 0 {
-		listeners += ",CLIENT://" + k.ClientAddr(i)
-		advertised += ",CLIENT://" + k.options.Clients[i]
+	advertised, protocols := listeners, "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL"
+	for set, addrs := range k.options.Clients {
+		listeners += fmt.Sprintf(",CLIENT%d://%s", set, k.ClientAddr(set, i))
+		advertised += fmt.Sprintf(",CLIENT%d://%s", set, addrs[i])
+		protocols += fmt.Sprintf(",CLIENT%d:PLAINTEXT", set)
 	}
 	var voters []string
 	for j, b := range k.brokers {
@@ -55,7 +56,7 @@ func (k *Kafka) defaults(i int) map[string]string {
 		"advertised.listeners":                     advertised,
 		"inter.broker.listener.name":               "PLAINTEXT",
 		"controller.listener.names":                "CONTROLLER",
-		"listener.security.protocol.map":           "PLAINTEXT:PLAINTEXT,CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
+		"listener.security.protocol.map":           protocols,
 		"log.dirs":                                 k.brokerDir(i) + "/data",
 		"offsets.topic.replication.factor":         replicas,
 		"offsets.topic.num.partitions":             "4",

@@ -27,7 +27,7 @@ const (
 	settleTime = 150 * time.Second
 )
 
-// cluster is calendars, three brokers behind relays, workers between them, and the oracle.
+// cluster is calendars, three brokers, workers between them that each have relays of their own before the brokers, and the oracle.
 type cluster struct {
 	t       testing.TB
 	name    string
@@ -35,7 +35,7 @@ type cluster struct {
 	began   time.Time
 	sources *sources
 	kafka   *testenv.Kafka
-	lines   []*line
+	lines   [][]*line    // by worker, and by broker
 	nodes   []sync.Mutex // by broker, held by what befalls it
 	workers []*worker
 	reader  *oracle.Reader
@@ -63,16 +63,23 @@ func newCluster(t testing.TB, o options) *cluster {
 	_, _ = rand.Read(id[:])
 	c := &cluster{t: t, name: "chaos-" + hex.EncodeToString(id[:]), dir: cmp.Or(os.Getenv("CALCDC_CHAOS_DIR"), t.TempDir()), began: time.Now(),
 		nodes: make([]sync.Mutex, brokers)}
-	var clients []string
-	for i := range brokers {
-		l := newLine(t, o.seed+uint64(i))
-		c.lines, clients = append(c.lines, l), append(clients, l.Addr())
+	var clients [][]string
+	for n := range o.workers {
+		var lines []*line
+		var addrs []string
+		for i := range brokers {
+			l := newLine(t, o.seed+uint64(n*brokers+i))
+			lines, addrs = append(lines, l), append(addrs, l.Addr())
+		}
+		c.lines, clients = append(c.lines, lines), append(clients, addrs)
 	}
 	c.kafka = testenv.NewKafka(t, testenv.KafkaOptions{Brokers: brokers, Clients: clients, Heap: "300m", Properties: map[string]string{
 		"num.network.threads": "2", "num.io.threads": "4", "leader.imbalance.check.interval.seconds": "30",
 	}})
-	for i, l := range c.lines {
-		l.To(c.kafka.ClientAddr(i))
+	for n, lines := range c.lines {
+		for i, l := range lines {
+			l.To(c.kafka.ClientAddr(n, i))
+		}
 	}
 	c.sources = newSources(t, o)
 	c.witness = newWitness()
@@ -86,10 +93,10 @@ func newCluster(t testing.TB, o options) *cluster {
 	return c
 }
 
-// configuration is that of a worker, with an address of its own for the admin server.
-func (c *cluster) configuration(admin, level string) string {
+// configuration is that of worker n, with an address of its own for the admin server.
+func (c *cluster) configuration(n int, admin, level string) string {
 	var addrs []string
-	for _, l := range c.lines {
+	for _, l := range c.lines[n] {
 		addrs = append(addrs, l.Addr())
 	}
 	return fmt.Sprintf(`name: %[1]s

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"github.com/calcdc/calcdc/test/rig"
 )
 
-// line is what clients have between them and a broker.
+// line is what a worker has between itself and a broker.
 type line struct {
 	*rig.Relay
 
@@ -147,15 +148,22 @@ func (c *cluster) roll() {
 	}
 }
 
-// disturb spoils the connections with a broker, or with all.
+// disturb spoils the connections with a broker, with all, or those of one worker with all.
 func (c *cluster) disturb(f fault) {
 	bad := map[kind]rig.Line{
 		lineCut: {Cut: true}, lineDeaf: {HoldRequests: true}, lineMute: {HoldAnswers: true},
-		lineSlow: {Delay: 20*time.Millisecond + f.lasts/40}, // up to 270 ms
+		lineSlow:  {Delay: 20*time.Millisecond + f.lasts/40}, // up to 270 ms
+		workerCut: {Cut: true}, workerDeaf: {HoldRequests: true}, workerMute: {HoldAnswers: true},
 	}[f.kind]
-	lines := c.lines
-	if where[f.kind].what == "line" {
-		lines = lines[f.target : f.target+1]
+	lines := slices.Concat(c.lines...)
+	switch where[f.kind].what {
+	case "worker":
+		lines = c.lines[f.target]
+	case "line":
+		lines = nil
+		for _, of := range c.lines {
+			lines = append(lines, of[f.target])
+		}
 	}
 	for _, l := range lines {
 		if f.kind == lineCuts {

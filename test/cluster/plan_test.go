@@ -16,20 +16,23 @@ type kind string
 
 // The kinds of faults.
 const (
-	workerKill  kind = "worker-kill"         // SIGKILL; another starts soon
-	workerStop  kind = "worker-stop"         // SIGTERM; another starts soon
-	workerPause kind = "worker-pause"        // SIGSTOP, SIGCONT
-	brokerKill  kind = "broker-kill"         // SIGKILL; it starts again
-	brokerStop  kind = "broker-stop"         // SIGTERM; it starts again
-	brokerPause kind = "broker-pause"        // SIGSTOP, SIGCONT
-	deposed     kind = "deposed-leader"      // a broker is paused, others lead, and it wakes up while all workers begin anew
-	rolling     kind = "rolling-restart"     // of the brokers, one by one
-	leaders     kind = "leaders-move"        // and with them coordinators
-	lineCut     kind = "line-cut"            // one broker's connections end, and there are none for a while
-	lineDeaf    kind = "requests-held"       // of one broker's clients; they come late
-	lineMute    kind = "answers-held"        // of one broker; they come late
-	lineSlow    kind = "lines-slow"          // all
-	lineCuts    kind = "transactions-broken" // connections end at requests of transactions: before, within and after
+	workerKill  kind = "worker-kill"          // SIGKILL; another starts soon
+	workerStop  kind = "worker-stop"          // SIGTERM; another starts soon
+	workerPause kind = "worker-pause"         // SIGSTOP, SIGCONT
+	workerCut   kind = "worker-cut-off"       // from all brokers, while the others are not: its connections end, and there are none for a while
+	workerDeaf  kind = "worker-requests-held" // to all brokers; they come late: others may have taken over by then
+	workerMute  kind = "worker-answers-held"  // of all brokers; they come late
+	brokerKill  kind = "broker-kill"          // SIGKILL; it starts again
+	brokerStop  kind = "broker-stop"          // SIGTERM; it starts again
+	brokerPause kind = "broker-pause"         // SIGSTOP, SIGCONT
+	deposed     kind = "deposed-leader"       // a broker is paused, others lead, and it wakes up while all workers begin anew
+	rolling     kind = "rolling-restart"      // of the brokers, one by one
+	leaders     kind = "leaders-move"         // and with them coordinators
+	lineCut     kind = "line-cut"             // one broker's connections end, and there are none for a while
+	lineDeaf    kind = "requests-held"        // of one broker's clients; they come late
+	lineMute    kind = "answers-held"         // of one broker; they come late
+	lineSlow    kind = "lines-slow"           // all
+	lineCuts    kind = "transactions-broken"  // connections end at requests of transactions: before, within and after
 )
 
 // where says what a kind befalls, and for how long.
@@ -41,6 +44,9 @@ var where = map[kind]struct {
 	workerKill:  {"worker", 0, 3 * time.Second, 0},
 	workerStop:  {"worker", 0, 2 * time.Second, 2 * time.Second},
 	workerPause: {"worker", time.Second, 20 * time.Second, 0},
+	workerCut:   {"worker", 0, 20 * time.Second, 0}, // beyond kafka.group.session_timeout
+	workerDeaf:  {"worker", time.Second, 20 * time.Second, 0},
+	workerMute:  {"worker", time.Second, 20 * time.Second, 0},
 	brokerKill:  {"broker", 0, 12 * time.Second, 6 * time.Second},
 	brokerStop:  {"broker", 0, 6 * time.Second, 8 * time.Second},
 	brokerPause: {"broker", 2 * time.Second, 14 * time.Second, 2 * time.Second},
@@ -148,7 +154,7 @@ func (p *planner) names(f fault) []string {
 		if f.kind == deposed {
 			names = append(names, fmt.Sprint("worker", i))
 		}
-		if what == "lines" {
+		if what == "lines" || f.kind == workerCut || f.kind == workerDeaf || f.kind == workerMute {
 			names = append(names, fmt.Sprint("line", i))
 		}
 		if what == "" || what == "broker" && (f.kind == deposed || p.rng.IntN(4) > 0) {

@@ -34,7 +34,7 @@ func (c *cluster) newWorker(n int, level string) *worker {
 	}
 	w := &worker{c: c, name: fmt.Sprintf("worker %d", n), config: filepath.Join(dir, "calcdc.yaml"),
 		log: filepath.Join(dir, "calcdc.log"), http: rig.FreeAddr(c.t)}
-	if err := os.WriteFile(w.config, []byte(c.configuration(w.http, level)), 0o600); err != nil {
+	if err := os.WriteFile(w.config, []byte(c.configuration(n, w.http, level)), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
