@@ -11,7 +11,7 @@ import (
 // Bounds of one answer. Values nest to a depth of 10,000 at most, which is jsontext's.
 const (
 	maxItem  = 2 << 20  // bytes of an item, of which Google's own bounds leave a fraction; of a longer one only the beginning is kept
-	maxLong  = 4 << 20  // bytes of an item that is passed over: a text in it is read as a whole
+	maxLong  = 16 << 20 // bytes of an item that is passed over: a text in it is read as a whole
 	cutItem  = 64 << 10 // bytes kept of an item that is too long
 	maxItems = 100_000  // of a page; 2,500 are asked for
 	maxRest  = 1 << 20  // bytes of what stands beside the items
