@@ -28,6 +28,8 @@ type batch struct {
 	late    bool                       // its streams' records are to hold what earlier steps have taught
 	mending bool                       // of Mend, which says by itself that it has begun
 	lengths map[connector.Stream]int64 // of data partitions, where not what the fold knows: of Reset and Mend
+	known   map[connector.Stream]int64 // lengths of data partitions before the batch
+	grown   map[connector.Stream]int64 // by how many records of the batch these grow
 }
 
 // grow makes room for what txs come to.
@@ -66,7 +68,7 @@ func (b *batch) add(tx *connector.Transaction) error {
 	b.addResources(tx)
 	b.addRows(tx)
 	if tx.State != nil {
-		if err := b.addState(tx.Stream, *tx.State); err != nil {
+		if err := b.addState(tx, *tx.State); err != nil {
 			return err
 		}
 	}
@@ -101,12 +103,13 @@ func (b *batch) addRows(tx *connector.Transaction) {
 }
 
 // addState writes a stream's record. Its DataEnd is ours: the length that the data partition is known to have had
-// before this commit. It is short of the commit's own records, whose offsets are not known yet, so it can only be too small.
-func (b *batch) addState(s connector.Stream, state connector.StreamState) error {
+// before this commit, and as much more as the commit's own records, whose offsets are not known yet, make it at least.
+func (b *batch) addState(tx *connector.Transaction, state connector.StreamState) error {
+	s := tx.Stream
 	state.Pending = false
 	var found bool
 	if state.DataEnd, found = b.lengths[s]; !found {
-		state.DataEnd = b.l.fold.dataEnd(s)
+		state.DataEnd = b.length(tx, state.Partition)
 	}
 	value, err := encodeState(state)
 	if err != nil {
@@ -114,6 +117,23 @@ func (b *batch) addState(s connector.Stream, state connector.StreamState) error 
 	}
 	b.internal(stateRecord, s, streamKey(s), value)
 	return nil
+}
+
+// length is how long the stream's data partition is at least once the transaction is there.
+func (b *batch) length(tx *connector.Transaction, partition int32) int64 {
+	if b.known == nil {
+		b.known, b.grown = map[connector.Stream]int64{}, map[connector.Stream]int64{}
+	}
+	if _, there := b.known[tx.Stream]; !there {
+		b.known[tx.Stream] = b.l.fold.dataEnd(tx.Stream)
+	}
+	topic := b.l.cfg.DataTopic(tx.Stream)
+	for i := range tx.Records {
+		if tx.Records[i].Topic == topic && tx.Records[i].Partition == partition {
+			b.grown[tx.Stream]++
+		}
+	}
+	return b.known[tx.Stream] + b.grown[tx.Stream]
 }
 
 // addOffset writes the offset. Where an operator has written it with a key of other bytes, that key is emptied before:
@@ -142,11 +162,15 @@ func (b *batch) raiseDataEnds(offsets []int64) error {
 		if st.state == nil || rec.Partition != st.state.Partition || rec.Topic != b.l.cfg.DataTopic(b.streams[i]) {
 			continue
 		}
-		if offsets[i] < st.dataEnd {
-			return fmt.Errorf("a record of %s was written at offset %d of %s partition %d, which was %d long: the topic was deleted and made anew, or cut",
-				b.streams[i], offsets[i], rec.Topic, rec.Partition, st.dataEnd)
+		before, ok := b.known[b.streams[i]]
+		if !ok {
+			before = st.dataEnd
 		}
-		st.dataEnd = offsets[i] + 1
+		if offsets[i] < before {
+			return fmt.Errorf("a record of %s was written at offset %d of %s partition %d, which was %d long: the topic was deleted and made anew, or cut",
+				b.streams[i], offsets[i], rec.Topic, rec.Partition, before)
+		}
+		st.dataEnd = max(st.dataEnd, offsets[i]+1)
 	}
 	return nil
 }

@@ -276,7 +276,7 @@ func TestCommitOrderAndKeys(t *testing.T) {
 	if !reflect.DeepEqual(keys, want) {
 		t.Errorf("got  %q\nwant %q", keys, want)
 	}
-	if cp := l.Open(alice); cp.State.DataEnd != 0 {
+	if cp := l.Open(alice); cp.State.DataEnd != 1 {
 		t.Errorf("data end %d is not the ledger's own", cp.State.DataEnd)
 	}
 	if got := l.fold.dataEnd(alice); got != 1 {

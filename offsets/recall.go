@@ -15,10 +15,12 @@ import (
 
 // recall finds out whether a stream of which nothing is known has been published before: then both internal topics were lost, or the
 // connector has another name than the one that did. The notifications tell, which have a record or three of each stream that ever began; they are
-// read once a Load, and only where a stream is to begin. All streams of the source in the partition that are lost so get their epochs
+// read once a Load, and only where a stream is to begin, or where the record of one is lost: others that were without an offset just then have left no
+// trace. All streams of the source in the partition that are lost so get their epochs
 // back, as offsets without a token, s the last: an offset without the stream's record is what Load takes for a lost state.
 func (l *Ledger) recall(ctx context.Context, s connector.Stream) error {
-	if l.cfg.Notifications == "" || l.knows(s) {
+	known := l.knows(s)
+	if l.cfg.Notifications == "" || known && !l.recordLost(s) {
 		return nil
 	}
 	if l.told == nil {
@@ -28,14 +30,20 @@ func (l *Ledger) recall(ctx context.Context, s connector.Stream) error {
 		}
 		l.told = told
 	}
-	if _, told := l.told[s]; !told {
+	if _, told := l.told[s]; !told && !known {
 		return nil
 	}
 	lost := slices.DeleteFunc(slices.SortedFunc(maps.Keys(l.told), compareStreams), func(o connector.Stream) bool {
 		return o == s || o.Source != s.Source || l.knows(o) // other sources may be those of another connector with the same prefix
 	})
+	if !known {
+		lost = append(lost, s)
+	}
+	if len(lost) == 0 {
+		return nil
+	}
 	var txs []connector.Transaction
-	for _, o := range append(lost, s) {
+	for _, o := range lost {
 		txs = append(txs, connector.Transaction{Stream: o, Offset: &connector.Offset{Epoch: l.told[o]}})
 	}
 	l.log.Warn("nothing is known of streams that were published before: both internal topics were lost, or the connector had another name",
@@ -54,6 +62,14 @@ func (l *Ledger) knows(s connector.Stream) bool {
 	defer l.fold.mu.RUnlock()
 	st, ok := l.fold.streams[s]
 	return ok && st.known()
+}
+
+// recordLost tells whether the stream's record is missing though something else is known of it.
+func (l *Ledger) recordLost(s connector.Stream) bool {
+	l.fold.mu.RLock()
+	defer l.fold.mu.RUnlock()
+	st, ok := l.fold.streams[s]
+	return ok && st.known() && st.state == nil
 }
 
 // notified are the streams of this partition that the notifications tell of, with the highest epochs.

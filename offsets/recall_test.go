@@ -118,3 +118,34 @@ func TestNothingIsReadAtAFirstStart(t *testing.T) {
 		t.Errorf("%d reads", n)
 	}
 }
+
+// TestStreamThatTheStateAloneKnew: of a stream without an offset, because its reset is still to come, the loss of the state leaves no trace but in the
+// notifications. It is found where others show that the state is lost.
+func TestStreamThatTheStateAloneKnew(t *testing.T) {
+	k := filled(t, connector.Streaming, keyFormat)
+	other := alice
+	other.Collection = "/alice/other/"
+	l, all := loaded(t, k)
+	state := *all[alice].State
+	err := l.Commit(t.Context(), []connector.Transaction{{Stream: other, State: &state, Offset: &connector.Offset{Token: "t", Epoch: 4}}})
+	if err := errors.Join(err, l.Reset(t.Context(), alice)); err != nil {
+		t.Fatal(err)
+	}
+	notify(k, 4, alice, other)
+	delete(k.parts, topicPartition{"team-state", 0})
+	l, all = loaded(t, k)
+	if all[alice] != nil || all[other] == nil || all[other].Lost == nil {
+		t.Fatalf("%+v", all)
+	}
+	if _, err := l.Mend(t.Context(), other); !errors.Is(err, connector.ErrDoubt) {
+		t.Fatal(err)
+	}
+	if all, err = l.Load(t.Context()); err != nil || all[alice] == nil || reasonOf(all[alice].Lost) != connector.StateLost {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	for _, s := range []connector.Stream{other, alice} {
+		if cp, err := l.Mend(t.Context(), s); err != nil || cp.State.Due != connector.StateLost || cp.State.Epoch != 4 {
+			t.Errorf("%s: %+v, %v", s, cp, err)
+		}
+	}
+}

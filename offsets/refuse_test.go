@@ -33,7 +33,7 @@ func filled(t *testing.T, phase connector.Phase, format string) *fakeKafka {
 		},
 		Rows:   []connector.RowChange{{ID: "a", Hash: a.Hash, Body: a.JSON}, {ID: "b", Hash: b.Hash, Body: b.JSON}},
 		Offset: &connector.Offset{Token: "t", Epoch: 4, CommittedMs: 1},
-	}, { // a second one, because a data end is known one commit later
+	}, {
 		Stream: alice, State: &second,
 		Records: []connector.Record{published(alice, "c", "d", nil, 4), {Topic: dataTopic(alice), Partition: 2, Key: alice.Key("c")}},
 	}}
@@ -164,7 +164,7 @@ var losses = []struct {
 		after: connector.StreamState{Epoch: 7, Phase: connector.Streaming, Partition: 2},
 	},
 	{
-		name: "data topic made anew", want: "cal.work.events, partition 2, ends at 0, but was 3 long", due: connector.TopicLost,
+		name: "data topic made anew", want: "cal.work.events, partition 2, ends at 0, but was 5 long", due: connector.TopicLost,
 		damage: func(k *fakeKafka) { delete(k.parts, dataPartition) },
 		after:  connector.StreamState{Epoch: 4, Phase: connector.Streaming, Partition: 2, Commit: 2},
 	},
@@ -177,16 +177,16 @@ var losses = []struct {
 		after: connector.StreamState{Epoch: 4, Phase: connector.Streaming, Partition: 2, Commit: 2},
 	},
 	{ // c is known to consumers alone: it must get its d
-		name: "the end of the data topic cut", want: "ends at 1, but was 3 long", due: connector.TopicLost, rows: []string{"a", "b", "c"},
+		name: "the end of the data topic cut", want: "ends at 1, but was 5 long", due: connector.TopicLost, rows: []string{"a", "b", "c"},
 		damage: func(k *fakeKafka) {
 			part := k.parts[dataPartition]
 			part.records, part.next = part.records[:1], 1
 		},
 		after: connector.StreamState{Epoch: 4, Phase: connector.Streaming, Partition: 2, Commit: 2},
 	},
-	{name: "a deposed leader's end at first", damage: func(k *fakeKafka) { k.ends[dataPartition] = []int64{0, 1, 4} }},
+	{name: "a deposed leader's end at first", damage: func(k *fakeKafka) { k.ends[dataPartition] = []int64{0, 1, 5} }},
 	{ // the record that is written to the topic tells
-		name: "a deposed leader's end for long", want: "ends at 1, but was 3 long",
+		name: "a deposed leader's end for long", want: "ends at 1, but was 5 long",
 		damage: func(k *fakeKafka) { k.ends[dataPartition] = []int64{1} },
 		after:  connector.StreamState{Epoch: 4, Phase: connector.Streaming, Partition: 2, Commit: 2},
 	},
@@ -391,6 +391,36 @@ func testShortCommit(t *testing.T) {
 	if err != nil || again[alice].Lost == nil {
 		t.Errorf("got %+v, %v", again[alice], err)
 	}
+}
+
+// TestOneCommitOfALostTopic: that its data topic is lost is noticed of a stream that was published in one commit, and that the records of the
+// last commit are.
+func TestOneCommitOfALostTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for commits, kept := range []int64{0, 3, 4} {
+			k := newFakeKafka()
+			l, _ := loaded(t, k)
+			state := connector.StreamState{Epoch: 1, Phase: connector.Streaming, Partition: 2, KeyFormat: keyFormat}
+			for i := range commits + 1 {
+				state.Commit++
+				tx := connector.Transaction{Stream: alice, State: &state}
+				for n := range 3 - min(i, 2) {
+					tx.Records = append(tx.Records, published(alice, fmt.Sprint(i, n), "c", sampleRow(n).JSON, 1))
+				}
+				if err := l.Commit(t.Context(), []connector.Transaction{tx}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, all := loaded(t, k); all[alice].Lost != nil {
+				t.Errorf("%d commits: %v", commits+1, all[alice].Lost)
+			}
+			part := k.parts[dataPartition]
+			part.records, part.next = part.records[:kept], kept
+			if _, all := loaded(t, k); reasonOf(all[alice].Lost) != connector.TopicLost {
+				t.Errorf("%d commits, of which %d records are left: %+v", commits+1, kept, all[alice])
+			}
+		}
+	})
 }
 
 // TestRemovedStreamOutlivesItsTopic: a stream that is gone has no rows that a topic could lose.
