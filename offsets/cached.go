@@ -147,10 +147,12 @@ func (l *Ledger) hold(f *fold, at [2]position, proven time.Time) {
 	l.fold, l.offsets, l.state, l.proven, l.attached = f, at[0], at[1], proven, true
 }
 
-// goOn reads on from where the fold stopped. What fails again and again is not gone on with.
+// goOn reads on from where the fold stopped, where the topics still are the ones that were folded. What fails again and again is not gone on with.
 func (l *Ledger) goOn(ctx context.Context, ends [2]int64) error {
+	l.offsets.doubt()
+	l.state.doubt()
 	err := l.read(ctx, ends)
-	if err == nil || l.fold.shelf == nil || ctx.Err() != nil {
+	if err == nil || l.offsets.next+l.state.next == 0 || ctx.Err() != nil {
 		l.failures = 0
 		return err
 	}

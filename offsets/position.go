@@ -15,9 +15,9 @@ import (
 type position struct {
 	next int64                   // the offset to read from
 	last print                   // a record before it
-	seek *print                  // a record that was folded, by a cache: to be found again before anything is read
+	seek *print                  // a record that was folded: to be found again before anything is read
 	kept print                   // the one that a cache has
-	sure bool                    // the topic is known to be the one that the cache is of
+	sure bool                    // the topic is known to be the one that was folded
 	bad  map[string]*RecordError // by key: undecodable, and not yet followed by another record of that key
 }
 
@@ -74,8 +74,17 @@ func (p *position) take(rec *connector.Committed, add func(key, value []byte) er
 	return nil
 }
 
-// recognise tells, by the first record that is read, whether the topic is the one that a cache is of. That the record is no longer there
-// is what compaction does.
+// doubt has the last record that was folded found again before more is read: while another owner had the partition, the topic may have been made
+// anew.
+func (p *position) doubt() {
+	if p.seek == nil && p.last != (print{}) {
+		last := p.last
+		p.seek, p.sure = &last, false
+	}
+}
+
+// recognise tells, by the first record that is read, whether the topic is the one that was folded, or that a cache is of. That the record is no longer
+// there is what compaction does.
 func (p *position) recognise(rec *connector.Committed) error {
 	want := p.seek
 	if want == nil {

@@ -149,3 +149,32 @@ func TestStreamThatTheStateAloneKnew(t *testing.T) {
 		}
 	}
 }
+
+// TestTopicsMadeAnewBeneathAnOwner: an owner whose topics were made anew while another had the partition does not go on from what it has folded of
+// the old ones, however long the new ones are by then.
+func TestTopicsMadeAnewBeneathAnOwner(t *testing.T) {
+	k := filled(t, connector.Streaming, keyFormat)
+	l, _ := loaded(t, k)
+	for _, topic := range []string{"team-state", "team-offsets"} {
+		delete(k.parts, topicPartition{topic, 0})
+	}
+	other, _ := loaded(t, k)
+	state := connector.StreamState{Epoch: 5, Phase: connector.Streaming, Partition: 2, KeyFormat: keyFormat}
+	for i := range 30 {
+		state.Commit++
+		tx := connector.Transaction{Stream: alice, State: &state, Offset: &connector.Offset{Token: fmt.Sprint(i), Epoch: 5}}
+		if err := other.Commit(t.Context(), []connector.Transaction{tx}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cp := all[alice]; cp == nil || cp.Lost != nil || cp.State.Epoch != 5 || cp.State.Rows != 0 {
+		t.Errorf("%+v", cp)
+	}
+	if rows := slices.Collect(l.indexOf(alice).rowIDs()); len(rows) > 0 {
+		t.Errorf("%q are known still", rows)
+	}
+}
