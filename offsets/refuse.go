@@ -159,7 +159,7 @@ func (e *ends) refuse(s connector.Stream, st *stream) error {
 	tp := topicPartition{e.l.cfg.DataTopic(s), st.state.Partition}
 	switch end := e.known[tp]; {
 	case end < 0:
-		return &RefusalError{s, "its data topic " + tp.topic + " no longer exists", dataHint, connector.TopicLost}
+		return &RefusalError{s, fmt.Sprintf("its data topic %s no longer exists, or not with partition %d", tp.topic, tp.partition), dataHint, connector.TopicLost}
 	case end < st.dataEnd:
 		return &RefusalError{s, fmt.Sprintf("its data topic %s, partition %d, ends at %d, but was %d long: it was deleted and made anew, or cut",
 			tp.topic, tp.partition, end, st.dataEnd), dataHint, connector.TopicLost}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/calcdc/calcdc/internal/config"
 	"github.com/calcdc/calcdc/offsets"
@@ -102,7 +103,7 @@ func ensureTopics(ctx context.Context, c *config.Config, client *kafka.Client) (
 			return nil, fmt.Errorf("preparing topic %s: %w", spec.Name, err)
 		}
 		if !fixed(c, spec) {
-			topics.known[spec.Name] = t.Partitions
+			topics.count(t)
 			continue
 		}
 		if err := partitionsAgree(c, t); err != nil {
@@ -112,26 +113,36 @@ func ensureTopics(ctx context.Context, c *config.Config, client *kafka.Client) (
 	return topics, nil
 }
 
-// dataTopics is a connector.Topics that remembers: partitions that are added later serve new streams after a restart.
+// dataTopics is a connector.Topics that remembers for a moment: at a first start thousands of streams ask at once, but a topic may get more
+// partitions, which new streams use, or be deleted and made anew with fewer.
 type dataTopics struct {
 	config *config.Config
-	client *kafka.Client
+	ensure func(context.Context, kafka.TopicSpec) (kafka.Topic, error)
 
 	mu    sync.Mutex
-	known map[string]int32
+	known map[string]counted
 }
 
+// counted is a number of partitions, and when it was told.
+type counted struct {
+	partitions int32
+	at         time.Time
+}
+
+// rememberTopics is for how long a topic's partitions are not asked for again.
+const rememberTopics = 30 * time.Second
+
 func newDataTopics(c *config.Config, client *kafka.Client) *dataTopics {
-	return &dataTopics{config: c, client: client, known: map[string]int32{}}
+	return &dataTopics{config: c, ensure: client.EnsureTopic, known: map[string]counted{}}
 }
 
 // Partitions implements connector.Topics.
 func (d *dataTopics) Partitions(ctx context.Context, topic string) (int32, error) {
 	d.mu.Lock()
-	n, ok := d.known[topic]
+	was, ok := d.known[topic]
 	d.mu.Unlock()
-	if ok {
-		return n, nil
+	if ok && time.Since(was.at) < rememberTopics {
+		return was.partitions, nil
 	}
 	return d.anew(ctx, topic)
 }
@@ -142,12 +153,16 @@ func (d *dataTopics) anew(ctx context.Context, topic string) (int32, error) {
 	if topic == connectorConfig(d.config).NotificationsTopic() {
 		spec = notificationsTopic(d.config)
 	}
-	t, err := d.client.EnsureTopic(ctx, spec)
+	t, err := d.ensure(ctx, spec)
 	if err != nil {
 		return 0, fmt.Errorf("preparing topic %s: %w", topic, err)
 	}
-	d.mu.Lock()
-	d.known[topic] = t.Partitions
-	d.mu.Unlock()
+	d.count(t)
 	return t.Partitions, nil
+}
+
+func (d *dataTopics) count(t kafka.Topic) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known[t.Name] = counted{t.Partitions, time.Now()}
 }

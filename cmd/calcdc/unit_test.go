@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/calcdc/calcdc/connector"
 	"github.com/calcdc/calcdc/internal/config"
@@ -152,6 +154,30 @@ func TestTopicSettings(t *testing.T) {
 	if s := specs["cal-signal"]; s.Partitions != 1 || s.Config["cleanup.policy"] != "delete" || s.Config["retention.ms"] != "604800000" {
 		t.Errorf("the signal topic: %+v", s)
 	}
+}
+
+// Partitions that a topic has got, and lost as one that was made anew, are noticed by streams that begin later, while it is not asked for at each.
+func TestPartitionsAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, there := 0, int32(6)
+		topics := newDataTopics(testConfig([]string{"b:1"}, "http://h/"), nil)
+		topics.ensure = func(_ context.Context, spec kafka.TopicSpec) (kafka.Topic, error) {
+			asked++
+			return kafka.Topic{Name: spec.Name, Partitions: there}, nil
+		}
+		for i, n := range []int32{6, 12, 2} {
+			there = n
+			for range 100 {
+				if got, err := topics.Partitions(t.Context(), "cal.work.events"); got != n || err != nil {
+					t.Fatalf("%d partitions (%v), and not %d", got, err, n)
+				}
+			}
+			if asked != i+1 {
+				t.Errorf("asked %d times", asked)
+			}
+			time.Sleep(rememberTopics)
+		}
+	})
 }
 
 func TestPartitionsMustAgree(t *testing.T) {

@@ -97,17 +97,28 @@ func leadersOf(m *metadata.Response, parts []partition) (map[partition]int32, er
 		}
 	}
 	for _, p := range parts {
-		if _, ok := all[p]; ok {
-			continue
+		if _, ok := all[p]; !ok {
+			return nil, withoutLeader(m, p)
 		}
-		for _, t := range m.Topics {
-			if t.Name == p.topic && t.ErrorCode != 0 {
-				return nil, fmt.Errorf("%s: %w", p, code(t.ErrorCode))
-			}
-		}
-		return nil, fmt.Errorf("%s: there is no such partition, or it has no leader", p)
 	}
 	return all, nil
+}
+
+// withoutLeader says why a partition has none. A topic that was made anew may have fewer partitions than it had: of such a partition the
+// error is that of a topic which is not there.
+func withoutLeader(m *metadata.Response, p partition) error {
+	for _, t := range m.Topics {
+		if t.Name != p.topic {
+			continue
+		}
+		if t.ErrorCode != 0 {
+			return fmt.Errorf("%s: %w", p, code(t.ErrorCode))
+		}
+		if !slices.ContainsFunc(t.Partitions, func(tp metadata.ResponsePartition) bool { return tp.PartitionIndex == p.id }) {
+			return fmt.Errorf("%s: the topic has %d partitions: %w", p, len(t.Partitions), kafkago.UnknownTopicOrPartition)
+		}
+	}
+	return fmt.Errorf("%s: it has no leader", p)
 }
 
 const waitForTopic = 5 * time.Second

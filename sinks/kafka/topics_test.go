@@ -116,6 +116,18 @@ func TestReadingNeverCreatesATopic(t *testing.T) {
 	}
 }
 
+// A topic that was made anew with fewer partitions lacks some as one that was deleted lacks all.
+func TestPartitionThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	c := client(t, kafka.Config{Brokers: cluster(t, kfake.SeedTopics(2, "rows")).ListenAddrs()})
+	if end, err := c.End(deadline(t, 20*time.Second), "rows", 1); end != 0 || err != nil {
+		t.Fatal(end, err)
+	}
+	if _, err := c.End(deadline(t, 20*time.Second), "rows", 2); !kafka.Missing(err) {
+		t.Fatal(err)
+	}
+}
+
 func TestPingSaysThatNothingListens(t *testing.T) {
 	c := client(t, kafka.Config{Brokers: []string{"127.0.0.1:1"}})
 	err := c.Ping(deadline(t, 20*time.Second))

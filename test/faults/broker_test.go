@@ -62,3 +62,20 @@ func (o *operator) delete(topic string) {
 		o.t.Fatalf("deleting %s: %v", topic, err)
 	}
 }
+
+// create creates a topic.
+func (o *operator) create(topic string, partitions int32) {
+	o.t.Helper()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = 30_000
+	named := kmsg.NewCreateTopicsRequestTopic()
+	named.Topic, named.NumPartitions, named.ReplicationFactor = topic, partitions, 1
+	req.Topics = append(req.Topics, named)
+	resp, err := req.RequestWith(o.t.Context(), o.cl)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		o.t.Fatalf("creating %s: %v", topic, err)
+	}
+}

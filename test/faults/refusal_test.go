@@ -180,13 +180,16 @@ func TestLostTopics(t *testing.T) {
 		running     bool
 		reason      string
 		says        string
+		anew        int32 // partitions of the topic that somebody makes in its place; 0: nobody does
 	}{
-		{"the state, while it is down", "NAME-state", false, "state-lost", "its record in the state is missing"},
-		{"the state, while it runs", "NAME-state", true, "state-lost", "its record in the state is missing"},
-		{"state and offsets, while it is down", "NAME-state NAME-offsets", false, "state-lost", "nothing is known of streams that were published before"},
-		{"state and offsets, while it runs", "NAME-state NAME-offsets", true, "state-lost", "nothing is known of streams that were published before"},
-		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "its data topic NAME.work.events"},
-		{"the data, while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events no longer exists"},
+		{"the state, while it is down", "NAME-state", false, "state-lost", "its record in the state is missing", 0},
+		{"the state, while it runs", "NAME-state", true, "state-lost", "its record in the state is missing", 0},
+		{"state and offsets, while it is down", "NAME-state NAME-offsets", false, "state-lost", "nothing is known of streams that were published before", 0},
+		{"state and offsets, while it runs", "NAME-state NAME-offsets", true, "state-lost", "nothing is known of streams that were published before", 0},
+		{"the data, while it is down", "NAME.work.events", false, "topic-lost", "its data topic NAME.work.events", 0},
+		{"the data, while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events no longer exists", 0},
+		{"the data, made anew with one partition while it is down", "NAME.work.events", false, "topic-lost", "its data topic NAME.work.events", 1},
+		{"the data, made anew with one partition while it runs", "NAME.work.events", true, "topic-lost", "its data topic NAME.work.events", 1},
 	} {
 		t.Run(lost.name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +203,9 @@ func TestLostTopics(t *testing.T) {
 			}
 			for _, topic := range strings.Fields(lost.topic) {
 				newOperator(t, in.brokers).delete(in.named(topic))
+				if lost.anew > 0 {
+					newOperator(t, in.brokers).create(in.named(topic), lost.anew)
+				}
 			}
 			cal.write("alice", "work", "0.ics")
 			cal.Delete("alice", "work", "1.ics")
