@@ -106,3 +106,33 @@ func TestReturnedIsReadInFull(t *testing.T) {
 	r.mustPass()
 	want(t, r.ops(n), "d a", "marker snapshot-begin 2 returned", "r a", "marker snapshot-end 2 returned")
 }
+
+// Rows whose form has changed, as a release or the configuration does it, though the bytes of their resource have not, are published anew
+// by such a reset, once; outside of one they wait for their next change.
+func TestResetOfChangesOnlyGivesRowsTheirNewForm(t *testing.T) {
+	bytes, old, form := HashOf([]byte("bytes")), HashOf([]byte("old")), HashOf([]byte("new"))
+	res := Resource{ID: "a", Hash: bytes, Rows: []Row{{ID: "a", Hash: form}}}
+	for _, c := range []struct {
+		name  string
+		row   Hash
+		brief bool
+		epoch int64
+		want  string
+	}{
+		{"a pass", old, false, 1, ""},
+		{"a reset", old, true, 2, opUpdate},
+		{"a reset of rows that have the form", form, true, 2, ""},
+		{"a reset that goes on", old, true, 1, ""},
+	} {
+		v := view{known: ResourceState{Hash: bytes, Epoch: 1, Rows: []string{"a"}}, ok: true, brief: c.brief, epoch: c.epoch,
+			row: func(string) (Hash, bool) { return c.row, true }}
+		out := diffRead(v, res)
+		got := ""
+		for _, ch := range out.changes {
+			got += ch.op
+		}
+		if got != c.want || out.state.Epoch != c.epoch {
+			t.Errorf("%s: %q in epoch %d, and not %q in %d", c.name, got, out.state.Epoch, c.want, c.epoch)
+		}
+	}
+}

@@ -26,15 +26,14 @@ type view struct {
 }
 
 // diffRead compares a resource as the server holds it with what is known of it. Bytes that are what they were
-// publish nothing outside a snapshot, whatever their ETag.
+// publish nothing outside a snapshot, whatever their ETag; in one, once an epoch, their rows may differ all the same: in their form, as a
+// release or the configuration has changed it.
 func diffRead(v view, res Resource) outcome {
 	next := ResourceState{ETag: res.ETag, Hash: res.Hash, Epoch: v.epoch, Parent: res.Parent, Rows: rowIDs(v.known.Rows, res.Rows)}
 	sameBytes := v.ok && res.Hash == v.known.Hash && res.Hash != Hash{}
-	if sameBytes && (!v.snapshot || v.known.Epoch == v.epoch) {
-		if next.Rows = v.known.Rows; !v.brief {
-			next.Epoch = v.known.Epoch
-		}
-		return outcome{state: &next, same: next.Epoch == v.known.Epoch && next.ETag == v.known.ETag && next.Parent == v.known.Parent && !v.known.Unknown}
+	if sameBytes && (!v.snapshot && !v.brief || v.known.Epoch == v.epoch) {
+		next.Rows, next.Epoch = v.known.Rows, v.known.Epoch
+		return outcome{state: &next, same: next.ETag == v.known.ETag && next.Parent == v.known.Parent && !v.known.Unknown}
 	}
 	var out outcome
 	out.state = &next
