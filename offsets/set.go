@@ -131,22 +131,30 @@ func (l *Ledger) Set(ctx context.Context, changes ...Change) error {
 // the stream's, as with its PATCH. Fields that are not known are errors, and so is a stream that comes twice.
 func Import(r io.Reader) ([]Change, error) {
 	var in struct {
-		Offsets []struct {
+		Offsets *[]struct {
 			Partition *connector.Stream `json:"partition"`
 			Offset    *offsetValue      `json:"offset"`
 		} `json:"offsets"`
 	}
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
+	err := dec.Decode(&in)
+	var odd *json.UnmarshalTypeError
+	if errors.As(err, &odd) {
+		err = fmt.Errorf("at byte %d there is a JSON %s, which cannot stand there", odd.Offset, odd.Value)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading offsets in the form of calcdc offsets export: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("reading offsets in the form of calcdc offsets export: something follows them")
 	}
+	if in.Offsets == nil {
+		return nil, errors.New(`reading offsets in the form of calcdc offsets export: there is no list of "offsets"`)
+	}
 	var all []Change
 	seen := map[connector.Stream]bool{}
-	for i, e := range in.Offsets {
+	for i, e := range *in.Offsets {
 		if e.Partition == nil {
 			return nil, fmt.Errorf("offset %d has no partition", i+1)
 		}

@@ -117,12 +117,19 @@ func TestImport(t *testing.T) {
 		`{"offsets":[` + partition + `,"offset":{"epoch":-1}}]}`:                                        "negative",
 		`{"offsets":[` + partition + `,"offset":{"epoch":1}},` + partition + `,"offset":{"epoch":1}}]}`: "twice",
 		`{"offsets":[` + partition + `,"offset":null}]} {}`:                                             "something follows",
-		`[]`: "cannot unmarshal",
-		``:   "EOF",
+		`{"offsets":[` + partition + `,"offset":{"epoch":"1"}}]}`:                                       "a JSON string, which cannot stand there",
+		`[]`:               "at byte 1 there is a JSON array",
+		`{}`:               `no list of "offsets"`,
+		`null`:             `no list of "offsets"`,
+		`{"offsets":null}`: `no list of "offsets"`,
+		``:                 "EOF",
 	} {
 		if _, err := Import(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
+	}
+	if got, err := Import(strings.NewReader(`{"offsets":[]}`)); err != nil || len(got) != 0 { // as of a connector that has not begun
+		t.Errorf("got %v, %v", got, err)
 	}
 	if got, err := Import(strings.NewReader(`{"offsets":[` + partition + `,"offset":null}]}`)); err != nil || got[0].Offset != nil {
 		t.Errorf("got %v, %v", got, err)

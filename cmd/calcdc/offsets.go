@@ -46,9 +46,27 @@ func selectionFlags(cmd *cobra.Command) *selection {
 	cmd.Flags().StringVar(&s.source, "source", "", "only streams of this `SOURCE`")
 	cmd.Flags().StringVar(&s.account, "account", "", "only streams of this `ACCOUNT`")
 	cmd.Flags().StringVar(&s.collection, "collection", "", "only streams of this collection, by `ID`")
-	cmd.Flags().StringVar(&s.kind, "stream", "", "only streams of this `KIND`: events, calendars, acl, settings")
+	cmd.Flags().Var((*kindFlag)(&s.kind), "stream", "only streams of this `KIND`: events, calendars, acl, settings")
 	return &s
 }
+
+// kindFlag is a kind of stream; empty: all.
+type kindFlag string
+
+// Set implements pflag.Value.
+func (k *kindFlag) Set(kind string) error {
+	switch connector.Kind(kind) {
+	case "", connector.Events, connector.Calendars, connector.ACL, connector.Settings:
+		*k = kindFlag(kind)
+		return nil
+	}
+	return errors.New("kinds of stream are events, calendars, acl and settings")
+}
+
+func (k *kindFlag) String() string { return string(*k) }
+
+// Type implements pflag.Value.
+func (*kindFlag) Type() string { return "string" }
 
 func (s selection) has(stream connector.Stream) bool {
 	return (s.source == "" || s.source == stream.Source) && (s.account == "" || s.account == stream.Account) &&
