@@ -129,8 +129,8 @@ func (b *board) read(ctx context.Context, last *Committed) (*Committed, error) {
 
 // signal is what a record asks for, nil where it is no signal.
 func (b *board) signal(rec Committed) *Signal {
-	if !bytes.Equal(rec.Key, b.key) || rec.Value == nil {
-		b.log.Debug("a record of the signal topic is not for this connector: its key is not the topic prefix", "offset", rec.Offset)
+	if !bytes.Equal(rec.Key, b.key) {
+		b.log.Warn("a signal is skipped: its key is not the topic prefix", "topic", b.topic, "offset", rec.Offset, "prefix", string(b.key))
 		return nil
 	}
 	s, err := ParseSignal(rec.Value)

@@ -30,6 +30,29 @@ func newTestBoard(m *memSignals) *board {
 	return b
 }
 
+// A signal that is skipped, as of somebody who forgot the key, says so and why.
+func TestBoardSaysWhatItSkips(t *testing.T) {
+	const value = `{"id":"1","type":"execute-snapshot","data":{"data-collections":["cal.work.events"]}}`
+	for _, c := range []struct{ key, value, says string }{
+		{"cal", value, ""},
+		{"", value, "its key is not the topic prefix"},
+		{"other", value, "its key is not the topic prefix"},
+		{"cal", "", "cannot be understood"},
+		{"cal", "{}", "cannot be understood"},
+	} {
+		var log strings.Builder
+		b := newBoard(Config{TopicPrefix: "cal"}, hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Info}))
+		rec := Committed{Offset: 7}
+		rec.Key, rec.Value = []byte(c.key), []byte(c.value)
+		if got := b.signal(rec); (got != nil) != (c.says == "") {
+			t.Errorf("%+v: %+v", c, got)
+		}
+		if !strings.Contains(log.String(), c.says) || (log.Len() == 0) != (c.says == "") {
+			t.Errorf("%+v: says %q", c, log.String())
+		}
+	}
+}
+
 // A record's time is that of the latest so far: by it the topic is told from another of its name, not by a clock that went back.
 func TestBoardTimes(t *testing.T) {
 	m := &memSignals{}
