@@ -111,10 +111,31 @@ func Open(dir string, o Options, log hclog.Logger) (d *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := visible(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.db = db
 	return d, nil
+}
+
+// visible tells whether what the store's tables hold can be seen. A manifest that was cut behind its first record, which Pebble takes for whole,
+// has it begin again with the lowest sequence numbers: what the tables hold would come to light as these rise, over all that is written from then on,
+// deletions too.
+func visible(db *pebble.DB) (err error) {
+	if m := db.Metrics().Total(); m.TablesCount == 0 {
+		return nil
+	}
+	it, err := db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if it.First() || it.Error() != nil {
+		return it.Error()
+	}
+	return errors.New("its tables hold what cannot be seen: the manifest was cut")
 }
 
 // hurt notes the first failure and has the store closed: nobody may be left to do it. It is called from within Pebble, too.

@@ -3,6 +3,7 @@ package kv
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -330,4 +331,76 @@ func damage(t *testing.T, dir string, file, at int, flip byte, cut bool) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestCutManifest: wherever the manifest is cut, the store is not opened, or nothing comes back in it that has been deleted since.
+func TestCutManifest(t *testing.T) {
+	const dir = "store"
+	fs := vfs.NewCrashableMem()
+	for from := range 3 { // each opening begins another manifest
+		db, err := Open(dir, Options{Cache: 1 << 20, FS: fs}, hclog.NewNullLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(put(db, 100*from, 100), db.Flush(), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for _, name := range files {
+		for size := 0; strings.HasPrefix(name, "MANIFEST"); size++ {
+			cut := fs.CrashClone(vfs.CrashCloneCfg{})
+			whole, err := truncate(cut, dir+"/"+name, size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if whole {
+				break
+			}
+			db, err := Open(dir, Options{Cache: 1 << 20, FS: cut}, hclog.NewNullLogger())
+			if err != nil {
+				continue
+			}
+			opened++
+			b := db.NewBatch()
+			b.DeleteRange(key(0), key(1000))
+			if err := errors.Join(db.Write(b), db.Flush(), put(db, 1000, 1000)); err != nil {
+				t.Fatal(err)
+			}
+			b = db.NewBatch()
+			b.DeleteRange(key(1000), key(2000))
+			if err := errors.Join(db.Write(b), db.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := read(db); n != 0 || err != nil {
+				t.Errorf("%s, cut at %d: %d keys have come back, %v", name, size, n, err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("%d stores were opened", opened)
+}
+
+// truncate cuts a file; whole: it is no longer than that.
+func truncate(fs vfs.FS, name string, size int) (whole bool, err error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return false, err
+	}
+	text, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil || size >= len(text) {
+		return true, err
+	}
+	f, err = fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(text[:size])
+	return false, errors.Join(err, f.Close())
 }
