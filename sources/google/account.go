@@ -86,7 +86,7 @@ func (a *Account) primary(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return rows.ParseCalendar(x.object).ID, nil
+	return rows.ParseCalendar(x.one.raw).ID, nil
 }
 
 // ConfigHash is a hash of the endpoint, the account, and the parameters of the kind's query.

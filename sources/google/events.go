@@ -174,14 +174,14 @@ func (p *poll) gone(it parsed) parsed {
 // whole asks for an instance of which only the id says that it is one. What has no more to say stays as it was told; what takes
 // place follows its series' rule, or the next poll shows it.
 func (p *poll) whole(ctx context.Context, it parsed) (parsed, error) {
-	raw, err := p.account.one(ctx, p.query.Stream, it.res.ID)
+	told, err := p.account.one(ctx, p.query.Stream, it.res.ID)
 	if isMissing(err) {
 		return it, nil
 	}
 	if err != nil {
 		return parsed{}, err
 	}
-	full, err := p.parse(item{raw: raw})
+	full, err := p.parse(told)
 	if err != nil {
 		return parsed{}, err
 	}

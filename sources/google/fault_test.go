@@ -3,6 +3,7 @@ package google
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -138,6 +139,33 @@ func TestLongItem(t *testing.T) {
 	row := string(all[1].Rows[0].JSON)
 	if len(row) > 1000 || !strings.Contains(row, `"summary":"Long"`) || !strings.Contains(row, `"parse_error":"`) || !strings.Contains(row, `;omitted"`) {
 		t.Errorf("its row: %s", row)
+	}
+}
+
+// TestLongItemAskedFor: what is asked for by itself may be as long as what a list shows: a series that a cancelled instance goes with, what was pending,
+// what a listing did not show. Beyond that, and where it is cut, it is an error.
+func TestLongItemAskedFor(t *testing.T) {
+	long := func(id string, size int) string {
+		return fmt.Sprintf(`{"id":%q,"etag":"\"1\"","status":"confirmed","summary":"Long","description":%q}`, id, strings.Repeat("x", size))
+	}
+	items := map[string]string{"s": long("s", maxItem), "long": long("long", maxItem), "endless": long("endless", maxLong),
+		"cut": strings.TrimSuffix(long("cut", maxItem), "}"), "more": long("more", maxItem) + "{}", "list": "[" + long("list", maxItem) + "]"}
+	a, _ := scripted(t, Config{Raw: true}, pagesOf([]string{instance}, items))
+	all, last, err := show(t, a, connector.Query{Stream: stream(connector.Events, team), Token: "before", Pending: []string{"long"}})
+	if err != nil || !last.Last || words(all) != instanceID+" read of s, long read" {
+		t.Fatalf("%s, %+v, %v", words(all), last, err)
+	}
+	row := string(all[1].Rows[0].JSON)
+	if len(row) > 1000 || !strings.Contains(row, `"summary":"Long"`) || !strings.Contains(row, `"parse_error":"`) || !strings.Contains(row, `;omitted"`) {
+		t.Errorf("its row: %s", row)
+	}
+	if at, err := a.Look(t.Context(), stream(connector.Events, team), []string{"s", "none"}); err != nil || !slices.Equal(at, []connector.Presence{connector.Read, connector.Gone}) {
+		t.Errorf("%v, %v", at, err)
+	}
+	for _, id := range []string{"endless", "cut", "more", "list"} {
+		if at, err := a.Look(t.Context(), stream(connector.Events, team), []string{id}); err == nil {
+			t.Errorf("%s: %v", id, at)
+		}
 	}
 }
 

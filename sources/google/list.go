@@ -190,8 +190,8 @@ func settingsCall(c *calendar.Service, q pageQuery) *calendar.SettingsListCall {
 	return call
 }
 
-// one asks for one object of a stream; nil, with an error that isMissing tells, where it is not there.
-func (a *Account) one(ctx context.Context, s connector.Stream, id string) ([]byte, error) {
+// one asks for one object of a stream; an error that isMissing tells says that it is not there.
+func (a *Account) one(ctx context.Context, s connector.Stream, id string) (item, error) {
 	x := &exchange{}
 	err := a.ask(ctx, fmt.Sprintf("asking for %s of the %s", id, s.Kind), scopeOf(s.Kind), x, func(ctx context.Context) (err error) {
 		switch s.Kind {
@@ -207,7 +207,7 @@ func (a *Account) one(ctx context.Context, s connector.Stream, id string) ([]byt
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return item{}, err
 	}
-	return x.object, nil
+	return x.one, nil
 }

@@ -40,10 +40,10 @@ func (a *Account) lookAtCalendars(ctx context.Context, s connector.Stream, ids [
 		err error // of this calendar alone
 	}
 	all, err := each(ctx, ids, func(ctx context.Context, id string) (found, error) {
-		raw, err := a.one(ctx, s, id)
+		it, err := a.one(ctx, s, id)
 		var e *Error
 		switch {
-		case err == nil && rows.ParseCalendar(raw).Deleted, isMissing(err):
+		case err == nil && rows.ParseCalendar(it.raw).Deleted, isMissing(err):
 			return found{at: connector.Gone}, nil
 		case err == nil:
 			return found{at: connector.Read}, nil
@@ -72,9 +72,9 @@ func (e *Error) ownTrouble() bool {
 
 // lookAtItem asks for a rule or a setting.
 func (a *Account) lookAtItem(ctx context.Context, s connector.Stream, id string) (connector.Presence, error) {
-	raw, err := a.one(ctx, s, id)
+	it, err := a.one(ctx, s, id)
 	switch {
-	case isMissing(err), err == nil && s.Kind == connector.ACL && rows.ParseRule(raw).Deleted():
+	case isMissing(err), err == nil && s.Kind == connector.ACL && rows.ParseRule(it.raw).Deleted():
 		return connector.Gone, nil
 	case err != nil:
 		return 0, err
@@ -108,14 +108,14 @@ func (a *Account) lookAtEvent(ctx context.Context, s connector.Stream, id string
 
 // event asks for an event; nil where it is not there.
 func (a *Account) event(ctx context.Context, s connector.Stream, id string) (*rows.Event, error) {
-	raw, err := a.one(ctx, s, id)
+	it, err := a.one(ctx, s, id)
 	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return rows.ParseEvent(raw), nil
+	return rows.ParseEvent(it.raw), nil
 }
 
 // shows tells whether the configured filters let all of the events through, which have the type and the iCalUID of the first. Of an

@@ -279,14 +279,14 @@ func (p *poll) fetchPending(ctx context.Context, end *mark) bool {
 // fetch reads one resource.
 func (p *poll) fetch(ctx context.Context, id string) (parsed, error) {
 	missing := parsed{res: connector.Resource{ID: id, Presence: connector.Missing}}
-	raw, err := p.account.one(ctx, p.query.Stream, id)
+	told, err := p.account.one(ctx, p.query.Stream, id)
 	if isMissing(err) {
 		return missing, nil
 	}
 	if err != nil {
 		return parsed{}, err
 	}
-	it, err := p.parse(item{raw: raw})
+	it, err := p.parse(told)
 	if err != nil {
 		return parsed{}, err
 	}

@@ -1,6 +1,7 @@
 package google
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -47,17 +48,41 @@ type splitter struct {
 	rest rest
 }
 
+func newSplitter(r io.Reader, each func(item) error) *splitter {
+	in := &metered{r: r}
+	return &splitter{dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), in: in, each: each}
+}
+
 // split reads the object in r and what follows it, which must be nothing. It ends at the first error of each.
 func split(r io.Reader, each func(item) error) (rest, error) {
-	in := &metered{r: r}
-	s := &splitter{dec: jsontext.NewDecoder(in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), in: in, each: each}
+	s := newSplitter(r, each)
 	if err := s.object(); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return rest{}, err
+		return rest{}, cut(err)
 	}
 	return s.rest, nil
+}
+
+// splitOne reads the object in r as an item, and what follows it, which must be nothing.
+func splitOne(r io.Reader) (one item, err error) {
+	s := newSplitter(r, func(it item) error {
+		if !bytes.HasPrefix(it.raw, []byte("{")) {
+			return errNoObject
+		}
+		one = item{raw: bytes.Clone(it.raw), long: it.long}
+		return nil
+	})
+	s.in.allow(s.dec, maxItem, errLongItem)
+	if err := s.item(); err != nil {
+		return item{}, cut(err)
+	}
+	return one, s.end()
+}
+
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 func (s *splitter) object() error {
@@ -81,6 +106,11 @@ func (s *splitter) object() error {
 		return err
 	}
 	s.rest.object = append(s.rest.object, '}')
+	return s.end()
+}
+
+// end reads to the answer's end.
+func (s *splitter) end() error {
 	s.in.allow(s.dec, maxRest, errLongRest)
 	if _, err := s.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.Join(errors.New("something follows the answer's end"), err)
@@ -163,10 +193,7 @@ func (s *splitter) item() error {
 // longItem passes over an item that is too long and hands over its beginning.
 func (s *splitter) longItem() error {
 	begin := s.dec.UnreadBuffer()
-	begin = append([]byte(nil), begin[:min(len(begin), cutItem)]...)
-	for len(begin) > 0 && begin[0] != '{' { // the comma and white space before it
-		begin = begin[1:]
-	}
+	begin = bytes.Clone(bytes.TrimLeft(begin[:min(len(begin), cutItem)], ", \t\r\n")) // the comma and white space before it
 	s.in.allow(s.dec, maxLong, fmt.Errorf("an item of more than %d bytes", maxLong))
 	if err := s.dec.SkipValue(); err != nil {
 		return err

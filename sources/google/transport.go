@@ -10,22 +10,17 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/calcdc/calcdc/sources/internal/httpwait"
 )
 
-const (
-	maxErrorBody = 64 << 10 // read of an answer that is an error
-	maxObject    = maxItem  // of an answer that is one object
-)
+const maxErrorBody = 64 << 10 // read of an answer that is an error
 
 // exchange is one request and what came of it. It travels in the request's context, since Google's client has no other
 // place for it.
 type exchange struct {
 	each func(item) error // takes the items of a list; nil: the answer is one object
 
-	object []byte      // the answer, where it is one object; else what it says beside its items
+	one    item        // the answer, where it is one object
 	status int         // of the answer; 0: none came
 	header http.Header // of the answer
 	listed bool        // there was an array of items
@@ -81,17 +76,9 @@ func (x *exchange) read(body io.Reader, status int) ([]byte, error) {
 		}
 		return b, err
 	case x.each == nil:
-		b, err := io.ReadAll(io.LimitReader(body, maxObject+1))
-		switch {
-		case err != nil:
-			return nil, err
-		case len(b) > maxObject:
-			return nil, errLongItem
-		case !jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) || jsontext.Value(b).Kind() != '{':
-			return nil, errNoObject
-		}
-		x.object = b
-		return []byte("{}"), nil
+		var err error
+		x.one, err = splitOne(body)
+		return []byte("{}"), err
 	}
 	out, err := split(body, func(it item) error {
 		x.handed++
@@ -100,7 +87,7 @@ func (x *exchange) read(body io.Reader, status int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.object, x.listed = out.object, out.listed
+	x.listed = out.listed
 	return out.object, nil
 }
 
