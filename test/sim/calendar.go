@@ -110,6 +110,16 @@ func (s *shelf) has(id string) bool {
 	return ok
 }
 
+// wentAlong tells whether a member is gone because its parent is: whoever asks for it is told.
+func (s *shelf) wentAlong(id string) bool {
+	for _, c := range slices.Backward(s.log) {
+		if c.id == id {
+			return c.with != "" && !s.has(id)
+		}
+	}
+	return false
+}
+
 func (s *shelf) token() string { return fmt.Sprintf("%d.%d", s.generation, s.version) }
 
 // sum is a hash of what there is, and another once tokens are forgotten.

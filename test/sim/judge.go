@@ -23,6 +23,8 @@ type judge struct {
 	ids     map[string]record // by calcdc.id
 	notices map[string]notice // the last of each key
 	records int
+	states  int // how often the state was lost
+	forgot  int // how often the offsets were
 	faults  []error
 }
 
@@ -36,8 +38,10 @@ type mirror struct {
 	opened string          // the reason of the last begin or reset
 	begins int             // how many of these there were
 	asked  int             // of them, those that somebody has asked for
-	due    int             // how many there must be, since a signal asks for one
+	due    int             // how many there must be, since a signal asks for one, or the state was lost
 	last   notice          // marker
+	length int64           // of its data partition, up to its last record
+	lapse
 }
 
 type mirrored struct {
@@ -100,6 +104,7 @@ func (j *judge) fold(r record) {
 		m = &mirror{rows: map[string]mirrored{}, fresh: map[string]bool{}}
 		j.streams[s] = m
 	}
+	m.length = r.offset + 1
 	if r.partition != s.Partition(partitions) {
 		j.fault(r, "it is not in the stream's partition")
 	}
@@ -139,8 +144,11 @@ func (j *judge) marker(m *mirror, s connector.Stream, r record, kind string) {
 		if n.reason == "requested" {
 			m.asked++
 		}
-		if m.asked > j.w.asked[s] {
-			j.fault(r, "%d resets, of which %d were asked for", m.asked, j.w.asked[s])
+		if m.asked > j.w.asked[s]+j.forgot {
+			j.fault(r, "%d resets, of which %d were asked for", m.asked, j.w.asked[s]+j.forgot)
+		}
+		if !j.reset(m, n.reason) {
+			j.fault(r, "a reset, and no more was lost than has been reset before: %+v", m.lapse)
 		}
 		m.begins++
 		m.epoch, m.open, m.opened = n.epoch, true, n.reason
@@ -300,7 +308,10 @@ func (j *judge) compare() error {
 			errs = append(errs, fmt.Errorf("%s: a snapshot has not ended", s))
 		}
 		if m.begins < m.due && truth[s] != nil {
-			errs = append(errs, fmt.Errorf("%s: a signal has asked for a snapshot, and none has begun", s))
+			errs = append(errs, fmt.Errorf("%s: a signal has asked for a snapshot, or the state was lost, and none has begun", s))
+		}
+		if j.missed(s, m) {
+			errs = append(errs, fmt.Errorf("%s: its data topic was lost, and no reset has followed: %+v", s, m.lapse))
 		}
 		if m.buried != nil {
 			errs = append(errs, fmt.Errorf("%s: no tombstone follows the d of %s", s, m.buried))
@@ -328,85 +339,4 @@ func (j *judge) compare() error {
 
 func noticeKey(s connector.Stream, kind string) string {
 	return fmt.Sprintf(`{"source":%q,"account":%q,"collection":%q,"stream":%q,"type":%q}`, s.Source, s.Account, s.Collection, s.Kind, kind)
-}
-
-// state holds what the owners of all partitions know against what was committed to the topics of the rows: both became visible
-// together.
-func (j *judge) state(all []owner) error {
-	var errs []error
-	loaded := map[connector.Stream]*connector.Checkpoint{}
-	for _, o := range all {
-		maps.Copy(loaded, o.loaded)
-	}
-	for _, s := range sorted(loaded) {
-		m := j.streams[s]
-		if m == nil {
-			m = &mirror{}
-		}
-		errs = append(errs, j.checkpoint(s, loaded[s], m)...)
-	}
-	for s, m := range j.streams {
-		if _, ok := loaded[s]; !ok && len(m.rows) > 0 {
-			errs = append(errs, fmt.Errorf("%s has rows and no state", s))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (j *judge) checkpoint(s connector.Stream, cp *connector.Checkpoint, m *mirror) []error {
-	if cp.Refused != nil {
-		return []error{fmt.Errorf("%s is refused: %w", s, cp.Refused)}
-	}
-	var errs []error
-	if cp.State == nil || cp.State.Rows != int64(len(m.rows)) || cp.State.Epoch != m.epoch ||
-		cp.State.Phase == connector.Snapshot && !m.open || cp.State.Phase == connector.Streaming && m.open {
-		errs = append(errs, fmt.Errorf("%s: the state says %+v; %d rows, epoch %d, open %v", s, cp.State, len(m.rows), m.epoch, m.open))
-	}
-	if cp.State != nil && (cp.State.Phase == connector.Removing || cp.State.Phase == connector.RemovedAll) && cp.Offset != nil {
-		errs = append(errs, fmt.Errorf("%s is gone, or going, and has an offset", s))
-	}
-	for id, row := range m.rows {
-		if body, err := cp.Index.Body(id); err != nil || !bytes.Equal(body, row.json) {
-			errs = append(errs, fmt.Errorf("%s: row %s is\n%s in the state, not\n%s: %w", s, id, body, row.json, err))
-		}
-	}
-	return append(errs, j.ahead(s, cp, m)...)
-}
-
-// ahead holds a stream's token against what was published: where a server is honest, nothing is missing that had changed when it gave
-// the token. A row may be younger than the token.
-func (j *judge) ahead(s connector.Stream, cp *connector.Checkpoint, m *mirror) []error {
-	var a *account
-	for _, b := range j.w.service.accounts {
-		if b.name == s.Account {
-			a = b
-		}
-	}
-	if cp.State != nil && cp.State.Hold != nil && cp.State.Hold.Kept { // somebody wants it so
-		return nil
-	}
-	if cp.Offset == nil || cp.Offset.Token == "" || s.Kind == connector.Calendars || a.silent || a.lies {
-		return nil
-	}
-	shelf := a.shelfOf(s)
-	if shelf == nil || shelf.wrong {
-		return nil
-	}
-	version, ok := shelf.parse(cp.Offset.Token)
-	if !ok {
-		return nil
-	}
-	given := shelf.at(version)
-	var errs []error
-	for k := range a.history {
-		resource, _, _ := strings.Cut(k.id, "#")
-		if st, _ := cp.Index.Resource(resource); k.stream != s || st.Unknown {
-			continue
-		}
-		if row := m.rows[k.id]; row.value != unreadable && !a.history.since(k, given, row) {
-			errs = append(errs, fmt.Errorf("%s: row %s is %q in the topic, which it was no more when token %s was given at %s",
-				s, k.id, row.value, cp.Offset.Token, given.UTC().Format("15:04:05.000")))
-		}
-	}
-	return errs
 }

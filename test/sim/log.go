@@ -41,6 +41,9 @@ type place struct {
 func (t *tail) read(p place) ([]record, error) {
 	var out []record
 	for {
+		if t.w.cluster.LeaderFor(p.topic, p.partition) < 0 { // it is lost
+			return out, nil
+		}
 		recs, next, end, err := t.fetch(p, t.next[p])
 		if err != nil {
 			return nil, err

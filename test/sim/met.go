@@ -27,6 +27,7 @@ var due = []string{
 	"begin initial", "begin returned", "reset token-invalid", "reset requested", "reset configuration", "end",
 	"c", "r", "u", "d", "tombstone", "unreadable", "emptied",
 	"cache gone on from", "old cache", "damaged cache", "power lost",
+	"lost state", "state cut", "lost offsets", "lost both", "lost data", "reset state-lost", "reset topic-lost",
 	"execute-snapshot", "approve-deletes", "refuse-deletes", "held", "kept",
 }
 

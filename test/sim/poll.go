@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/calcdc/calcdc/connector"
@@ -138,7 +137,7 @@ func (a *account) answer(q connector.Query, r *rand.Rand) (answer, error) {
 	}
 	for _, id := range q.Pending {
 		if !ans.listing && !slices.ContainsFunc(ans.entries, func(e entry) bool { return e.id == id }) {
-			ans.entries = append(ans.entries, entry{id: id})
+			ans.entries = append(ans.entries, entry{id: id, removed: s.wentAlong(id)})
 		}
 	}
 	if a.repeats && len(ans.entries) > 0 && r.IntN(3) == 0 {
@@ -203,37 +202,6 @@ func (a *account) delta(s *shelf, since int, r *rand.Rand) []entry {
 	}
 	r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
-}
-
-// home is the list of the collections.
-func (a *account) home(q connector.Query, r *rand.Rand) (answer, error) {
-	ans := answer{token: "h" + strconv.Itoa(len(a.homeLog)), listing: true}
-	if q.Token != "" && a.homeDeltas {
-		since, err := strconv.Atoi(q.Token[1:])
-		if err != nil || since < a.homeOldest || r.Float64() < a.weather.dead {
-			return answer{}, fmt.Errorf("410: %w", connector.ErrTokenInvalid)
-		}
-		ans.listing = false
-		seen := map[string]bool{}
-		for _, name := range a.homeLog[since:] {
-			if !seen[name] {
-				ans.entries = append(ans.entries, entry{id: name, removed: !a.visible(name)})
-			}
-			seen[name] = true
-		}
-		return ans, nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.collections)) {
-		if a.visible(name) {
-			ans.entries = append(ans.entries, entry{id: name})
-		}
-	}
-	if len(ans.entries) > 0 && r.Float64() < a.weather.omit && (a.healed || !a.homeDeltas) {
-		i := r.IntN(len(ans.entries))
-		a.note("%s left out of the home", ans.entries[i].id)
-		ans.entries = slices.Delete(ans.entries, i, i+1)
-	}
-	return ans, nil
 }
 
 // serve shows an answer page by page, perhaps not to its end.
@@ -327,39 +295,6 @@ func (a *account) parentOf(s connector.Stream, id string) string {
 	}
 	return ""
 }
-
-func (a *account) calendar(s connector.Stream, e entry) connector.Resource {
-	c, there := a.collections[e.id]
-	if !there || c.hidden != "" {
-		return connector.Resource{ID: e.id, Presence: connector.Missing}
-	}
-	rw := row(s, e.id, "", strconv.Itoa(c.title))
-	res := connector.Resource{ID: e.id, Presence: connector.Read, Hash: rw.Hash, Rows: []connector.Row{rw}}
-	switch a.hint {
-	case "version":
-		res.Hint = connector.Hint{Value: c.events.token() + "/" + c.acl.token()}
-	case "token": // of the events, as long as there is nothing else
-		res.Hint = connector.Hint{Value: c.events.token()}
-		if a.extra {
-			res.Hint.Value += "/" + c.acl.token()
-		}
-	case "hash": // as before where a change is taken back
-		res.Hint = connector.Hint{Value: c.events.sum() + c.acl.sum()}
-	case "coarse":
-		last := c.events.changed
-		if c.acl.changed.After(last) {
-			last = c.acl.changed
-		}
-		res.Hint = connector.Hint{Value: last.Truncate(coarse).String(), Coarse: coarse}
-	}
-	if a.extra {
-		res.Streams = []connector.Kind{connector.Events, connector.ACL}
-	}
-	return res
-}
-
-// coarse is how fine the times are that stand for versions.
-const coarse = 5 * time.Second
 
 // Look implements connector.Account.
 func (a *account) Look(ctx context.Context, s connector.Stream, ids []string) ([]connector.Presence, error) {

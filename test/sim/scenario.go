@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -91,7 +90,7 @@ func (w *world) troubled(r *rand.Rand) error {
 		if quiet {
 			continue
 		}
-		if err := w.strike(r); err != nil {
+		if err := errors.Join(w.strike(r), w.mishap()); err != nil {
 			return err
 		}
 	}
@@ -228,43 +227,13 @@ func (w *world) strike(r *rand.Rand) error {
 	return nil
 }
 
-// inspect becomes the owner for a moment, holds what it loads against the topics, and sometimes resets a stream.
-func (w *world) inspect(r *rand.Rand) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	var wrong error
-	sure, err := w.owned(ctx, func(all []owner) error {
-		if wrong = w.judge.catchUp(); wrong != nil {
-			return wrong
-		}
-		w.service.mu.Lock()
-		wrong = w.judge.state(all)
-		w.service.mu.Unlock()
-		o := all[r.IntN(len(all))]
-		for _, s := range sorted(o.loaded) {
-			if r.IntN(12) == 0 {
-				w.note("reset %s", s)
-				w.asked[s]++
-				w.met.add("tool resets")
-				return o.ledger.Reset(ctx, s)
-			}
-		}
-		return nil
-	})
-	w.note("the tool: %v %v", sure, err)
-	w.met.add("tool")
-	if !sure {
-		wrong = nil
-	}
-	return errors.Join(wrong, w.judge.verdict())
-}
-
 // settled lets the weather clear up and waits until the topics hold what the service holds: the whole time in which that must have come about,
 // or no longer than it takes.
 func (w *world) settled(whole bool) error {
 	w.clear()
 	w.service.fair()
 	w.note("fair")
+	w.regain()
 	if err := w.relent(); err != nil {
 		return err
 	}
@@ -327,11 +296,7 @@ func (w *world) compare() error {
 // idle sees that nothing is published while nothing happens, and that a worker begun anew, and a tool, find everything as it is.
 func (w *world) idle() error {
 	before := w.judge.records
-	for _, k := range w.running {
-		k.crash()
-	}
-	w.fading = append(w.fading, w.running...)
-	w.running = nil
+	w.crashAll()
 	if err := w.start(); err != nil {
 		return err
 	}

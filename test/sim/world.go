@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"hash"
 	"hash/fnv"
@@ -56,6 +54,8 @@ type world struct {
 
 	machines   []*machine // none: workers keep no caches
 	nameless   bool       // the brokers give topics no ids
+	loses      loss       // what is lost now and then
+	lost       bool       // something was, and not everybody has been started since
 	running    []*worker
 	fading     []*worker // crashed, and perhaps not at their end yet
 	members    []*seat
@@ -74,8 +74,11 @@ type storm struct {
 }
 
 func topics() []string {
-	return []string{prefix + "." + source + ".events", prefix + "." + source + ".calendars", prefix + "." + source + ".acl",
-		prefix + "." + source + ".settings", prefix + ".notifications", offsets.Topic(name), offsets.StateTopic(name)}
+	return append(dataTopics(), prefix+".notifications", offsets.Topic(name), offsets.StateTopic(name))
+}
+
+func dataTopics() []string {
+	return []string{prefix + "." + source + ".events", prefix + "." + source + ".calendars", prefix + "." + source + ".acl", prefix + "." + source + ".settings"}
 }
 
 func newWorld(seed uint64, trace io.Writer) (*world, error) {
@@ -106,6 +109,9 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 	w.guarded = w.dice.roll("guarded").IntN(3) == 0
 	if r := w.dice.roll("cached"); r.IntN(3) == 0 {
 		w.machines, w.nameless = newMachines(2), r.IntN(3) == 0
+	}
+	if r := w.dice.roll("loss"); r.IntN(6) < 2+min(len(w.machines), 1) {
+		w.loses = losses[r.IntN(len(losses))]
 	}
 	w.service = newService(w.dice, w.note, w.heals > 0)
 	w.net.met = &w.met
@@ -187,75 +193,10 @@ func (w *world) travel(from string) func(int16, string) fate {
 	}
 }
 
-// worker is one process of calcdc.
-type worker struct {
-	w       *world
-	name    string
-	host    *host
-	machine *machine // nil: it keeps no cache
-	seat    *seat
-	client  *kafka.Client
-	stop    context.CancelFunc
-	done    chan struct{}
-	err     error // of Run, once done
-}
-
-// launch starts a worker with nothing in its memory.
-func (w *world) launch() (*worker, error) {
-	w.workers++
-	k := &worker{w: w, name: fmt.Sprintf("worker%d", w.workers), done: make(chan struct{})}
-	w.note("%s starts", k.name)
-	k.host = w.net.host(w.travel(k.name))
-	log := w.logger(k.name)
-	var err error
-	if k.client, err = w.client(k.host, log); err != nil {
-		return nil, err
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	k.stop = stop
-	k.seat = w.newSeat(k.name)
-	if err := w.occupy(k); err != nil {
-		return nil, err
-	}
-	cache := w.openCache(k.machine, log)
-	conn := connector.New(w.config(), w.sources(), fixed(partitions), quiet{}, log)
-	conn.Heed(&seldom{SignalReader: k.client})
-	go func() {
-		defer close(k.done)
-		k.err = conn.Run(ctx, k.seat, func(p int32) connector.Ledger { return counted{w.ledger(k.client, cache, p, log), &w.met} })
-		w.note("%s ends: %v", k.name, k.err)
-		if cache != nil {
-			w.note("%s closes its cache: %v", k.name, cache.Close())
-		}
-		k.client.Close()
-		k.host.kill()
-	}()
-	return k, nil
-}
-
-// crash ends a worker at once: nothing that it sends arrives any more.
-func (k *worker) crash() {
-	k.w.note("%s crashes", k.name)
-	k.host.kill()
-	k.machine.leave(k.w.dice.roll("left"), &k.w.met)
-	k.stop()
-	k.w.silent(k.seat, 0)
-}
-
 // resourceOf names the resource of a row.
 func resourceOf(_ connector.Stream, _, id string, _ []byte) (resource, parent string) {
 	resource, _, _ = strings.Cut(id, "#")
 	return resource, ""
-}
-
-// ended tells whether the worker has ended by itself.
-func (k *worker) ended() bool {
-	select {
-	case <-k.done:
-		return true
-	default:
-		return false
-	}
 }
 
 func (w *world) client(h *host, log hclog.Logger) (*kafka.Client, error) {
@@ -288,8 +229,8 @@ func (w *world) ledger(c *kafka.Client, cache *offsets.Cache, p int32, log hclog
 	}
 	return offsets.NewLedger(offsets.Config{
 		Name: name, Partition: p, DataTopic: w.config().DataTopic,
-		Missing:    func(err error) bool { return errors.Is(err, kafka.ErrNoTopic) },
-		Partitions: fixed(partitions).Partitions, Notifications: w.config().NotificationsTopic(), Count: partitions, Resource: resourceOf,
+		Missing: kafka.Missing, Partitions: w.Partitions, Ensure: w.ensure, Start: c.Start,
+		Notifications: w.config().NotificationsTopic(), Count: partitions, Resource: resourceOf,
 		Cache: cache, Identify: w.identify(c),
 	}, c.NewProducer(fmt.Sprintf("%s-%d", name, p)), reader, log)
 }
@@ -311,11 +252,6 @@ func (t tracer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-type fixed int32
-
-// Partitions implements connector.Topics.
-func (n fixed) Partitions(context.Context, string) (int32, error) { return int32(n), nil }
-
 // quiet is an observer.
 type quiet struct{}
 
@@ -325,44 +261,6 @@ func (quiet) Reset(connector.Stream, string)             {}
 func (quiet) Account(source, account string, err error)  {}
 func (quiet) Assigned([]int32)                           {}
 func (quiet) Left(string, string)                        {}
-
-// owner is a partition in the hands of a tool.
-type owner struct {
-	ledger *offsets.Ledger
-	loaded map[connector.Stream]*connector.Checkpoint
-}
-
-// owned has a tool become the owner of every partition for a moment, in some seeds with a copy of a worker's cache. What it does counts only if
-// nobody has taken them back.
-func (w *world) owned(ctx context.Context, do func([]owner) error) (bool, error) {
-	h := w.net.host(func(int16, string) fate { return fate{wait: time.Millisecond, back: time.Millisecond} })
-	defer h.kill()
-	c, err := w.client(h, w.logger("tool"))
-	if err != nil {
-		return false, err
-	}
-	defer c.Close()
-	cache := w.openCache(w.borrow(), w.logger("tool"))
-	if cache != nil {
-		defer func() { _ = cache.Close() }()
-	}
-	var all []owner
-	for p := range int32(partitions) {
-		l := w.ledger(c, cache, p, hclog.NewNullLogger())
-		loaded, err := l.Load(ctx)
-		if err != nil {
-			return false, fmt.Errorf("the tool's load: %w", err)
-		}
-		all = append(all, owner{l, loaded})
-	}
-	err = do(all)
-	for _, o := range all {
-		if overtaken, err := o.ledger.Overtaken(ctx); overtaken || err != nil {
-			return false, err
-		}
-	}
-	return true, err
-}
 
 // depose makes a broker answer for a second as one that has not heard yet that it leads no more.
 func (w *world) depose() {
@@ -391,6 +289,9 @@ func (w *world) shuffle() error {
 	}
 	all := topics()
 	topic, p := all[r.IntN(len(all))], int32(r.IntN(partitions))
+	if w.cluster.LeaderFor(topic, p) < 0 { // it is lost
+		return nil
+	}
 	w.note("%s %d moves", topic, p)
 	w.met.add("leader moves")
 	return w.cluster.MoveTopicPartition(topic, p, 1-w.cluster.LeaderFor(topic, p))
