@@ -281,7 +281,27 @@ func (l *Ledger) commit(ctx context.Context, b *batch) error {
 		return b.refusal(large)
 	}
 	l.fail(err)
-	return fmt.Errorf("committing to partition %d: %w", l.cfg.Partition, err)
+	return errors.Join(fmt.Errorf("committing to partition %d: %w", l.cfg.Partition, err), l.replace(ctx, b, err))
+}
+
+// replace makes the topics of a batch anew where err says that one is missing. That there was something in it the next Load finds; where there
+// was not, as of streams that had gone, nobody else would.
+func (l *Ledger) replace(ctx context.Context, b *batch, err error) error {
+	if l.cfg.Missing == nil || l.cfg.Partitions == nil || !l.cfg.Missing(err) {
+		return nil
+	}
+	asked := map[string]bool{}
+	for i := range b.records {
+		topic := b.records[i].Topic
+		if b.kinds[i] != dataRecord || asked[topic] {
+			continue
+		}
+		asked[topic] = true
+		if _, err := l.cfg.Partitions(ctx, topic); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publish makes a batch visible and folds it.

@@ -1,6 +1,7 @@
 package offsets
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -176,5 +177,35 @@ func TestTopicsMadeAnewBeneathAnOwner(t *testing.T) {
 	}
 	if rows := slices.Collect(l.indexOf(alice).rowIDs()); len(rows) > 0 {
 		t.Errorf("%q are known still", rows)
+	}
+}
+
+// TestMissingTopicIsReplaced: a topic that is missing when something is committed to it is made anew, though nothing of the stream was in it.
+func TestMissingTopicIsReplaced(t *testing.T) {
+	k := newFakeKafka()
+	missing, made := errors.New("no such topic"), map[string]int{}
+	p, cfg := &fakeProducer{k: k}, testConfig()
+	cfg.Missing = func(err error) bool { return err != nil }
+	cfg.Partitions = func(_ context.Context, topic string) (int32, error) {
+		made[topic]++
+		return 6, missing
+	}
+	l := NewLedger(cfg, p, k, hclog.NewNullLogger())
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.next = func([]connector.Record) outcome { return lost }
+	state := connector.StreamState{Epoch: 1, Phase: connector.Streaming, Partition: 2, KeyFormat: keyFormat}
+	rec := published(alice, "a", "c", sampleRow(0).JSON, 1)
+	err := l.Commit(t.Context(), []connector.Transaction{{Stream: alice, State: &state, Records: []connector.Record{rec, rec}}})
+	if !errors.Is(err, missing) || len(made) != 1 || made[dataTopic(alice)] != 1 {
+		t.Errorf("%v, %v", made, err)
+	}
+	p.next = nil
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Commit(t.Context(), []connector.Transaction{{Stream: alice, State: &state, Records: []connector.Record{rec}}}); err != nil {
+		t.Error(err)
 	}
 }
