@@ -59,7 +59,7 @@ var mutants = []mutant{
 	{name: "10: a shutdown cancels a transaction", edits: []edit{{"sinks/kafka/transaction.go", "context.WithTimeout(context.WithoutCancel(ctx), commitDeadline)", "context.WithTimeout(ctx, commitDeadline)"}}, test: "./sinks/kafka TestOnlyACallerThatWaitsCanLeave"},
 
 	{name: "sweep: the epoch decides a deletion", edits: []edit{{sweep, "	for id := range p.cp.Index.Resources() {\n		if !p.seen.Has(id) && !yield(id) {", "	for id, k := range p.cp.Index.Resources() {\n		if k.Epoch != p.state.Epoch && !p.seen.Has(id) && !yield(id) {"}}},
-	{name: "snapshots go on: what is of this epoch is published again", edits: []edit{{diff, "if sameBytes && (!v.snapshot || v.known.Epoch == v.epoch) {", "if sameBytes && !v.snapshot {"},
+	{name: "snapshots go on: what is of this epoch is published again", edits: []edit{{diff, "if sameBytes && (!v.snapshot && !v.brief || v.known.Epoch == v.epoch) {", "if sameBytes && !v.snapshot && !v.brief {"},
 		{diff, "	case v.snapshot && !(same && v.known.Epoch == v.epoch):", "	case v.snapshot:"}}},
 	{name: "snapshots go on: each attempt is a reset", edits: []edit{{pass, "	if p.state.Phase == Snapshot {\n		return p.snapshot(ctx, nil)", "	if p.state.Phase == Snapshot {\n		return p.snapshot(ctx, &marker{Type: markReset, Reason: reasonTokenInvalid})"}}},
 	{name: "removal: the offset stays", edits: []edit{{"connector/remove.go", "b.tx.Forget, b.state.Phase = true, Removing", "b.state.Phase = Removing"}}},
@@ -96,6 +96,15 @@ var mutants = []mutant{
 	{name: "cache: it is gone on from in a topic that is another", edits: []edit{{"offsets/position.go", "	case rec.Offset == want.Offset && printOf", "	case false && printOf"}}, test: "./offsets TestCacheIsDiscarded"},
 	{name: "cache: it is gone on from in a topic that was cut", edits: []edit{{ledger, "	if ends[0] < l.offsets.next || ends[1] < l.state.next {", "	if false {"}}, test: "./offsets TestCacheIsDiscarded"},
 	{name: "cache: what may still land counts as folded", edits: []edit{{"offsets/cached.go", "		low = [2]int64{min(low[0], other.offsets), min(low[1], other.state)}\n", ""}}, test: "./offsets TestCacheCountsNothingInFlight"},
+	{name: "cache: one of other topics is trusted", edits: []edit{{"offsets/shelf.go", "	case is != want:", "	case false:"}}, test: "./offsets TestCacheIsDiscarded"},
+	{name: "cache: one whose manifest was cut is opened", edits: []edit{{"offsets/internal/kv/kv.go", "	if err := visible(db); err != nil {", "	if err := visible(db); err != nil && false {"}}, test: "./offsets/internal/kv TestCutManifest"},
+	{name: "lost topics: a data topic that is shorter, or not there, is not noticed", edits: []edit{{"offsets/refuse.go", "	case end < 0:", "	case false:"}, {"offsets/refuse.go", "	case end < st.dataEnd:", "	case false:"}}},
+	{name: "lost topics: a commit's own records do not count for how long a topic was", edits: []edit{{"offsets/batch.go", "	return b.known[tx.Stream] + b.grown[tx.Stream]\n", "	return b.known[tx.Stream]\n"}}, test: "./offsets TestOneCommitOfALostTopic"},
+	{name: "lost topics: the rows are not put together again", edits: []edit{{"offsets/mend.go", "r.readNotifications, r.readData, r.tidy, r.end}", "r.readNotifications, r.tidy, r.end}"}}},
+	{name: "lost topics: epochs begin again", edits: []edit{{"offsets/mend.go", "max(state.Epoch, m.epoch), m.due", "state.Epoch, m.due"}}},
+	{name: "lost topics: streams without an offset are forgotten with the state", edits: []edit{{"offsets/recall.go", "known && !l.recordLost(s) {", "known {"}}, test: "./offsets TestStreamThatTheStateAloneKnew"},
+	{name: "lost topics: one that is missing is made anew only where something was in it", edits: []edit{{ledger, "if l.cfg.Missing == nil || l.cfg.Partitions == nil || !l.cfg.Missing(err) {", "if true {"}}, test: "./offsets TestMissingTopicIsReplaced"},
+	{name: "lost topics: an owner goes on from topics that were made anew", edits: []edit{{"offsets/cached.go", "	l.offsets.doubt()\n	l.state.doubt()\n", ""}}, test: "./offsets TestTopicsMadeAnewBeneathAnOwner"},
 	{name: "at_least_once: the offset comes before the records", edits: []edit{{"offsets/steps.go", "state.Pending, state.DataEnd = true,", "state.Pending, state.DataEnd = false,"}}, test: "./offsets TestSteps"},
 
 	{name: "signals: what was heeded is not kept", edits: []edit{{builder, "			b.state.Signal = p.heard\n", ""}}},
@@ -119,6 +128,6 @@ var mutants = []mutant{
 	{name: "committed reading: records of aborted transactions", edits: []edit{{"sinks/kafka/fetch.go", "	return !transactional || !f.active[producer]\n", "	return true\n"}}},
 	{name: "committed reading: an abort hides what follows", edits: []edit{{"sinks/kafka/fetch.go", "	if abort {\n", "	if false {\n"}}},
 	{name: "producing: a sequence that does not move", edits: []edit{{"sinks/kafka/transaction.go", "	t.advance()\n", ""}}},
-	{name: "producing: after doubt the next transaction goes on", edits: []edit{{"sinks/kafka/producer.go", "		p.stop(err)\n", ""}, {ledger, "	l.fail(err)\n	return fmt.Errorf(\"committing", "	return fmt.Errorf(\"committing"}, {follow, "	return errors.Is(err, ErrDoubt) || errors.As(err, &commit) && !errors.As(err, &refused)\n", "	return false && errors.As(err, &commit) && errors.As(err, &refused)\n"}}},
+	{name: "producing: after doubt the next transaction goes on", edits: []edit{{"sinks/kafka/producer.go", "		p.stop(err)\n", ""}, {ledger, "	l.fail(err)\n	return errors.Join(fmt.Errorf(\"committing", "	return errors.Join(fmt.Errorf(\"committing"}, {follow, "	return errors.Is(err, ErrDoubt) || errors.As(err, &commit) && !errors.As(err, &refused)\n", "	return false && errors.As(err, &commit) && errors.As(err, &refused)\n"}}},
 	{name: "sharing: what was taken away runs on", edits: []edit{{"connector/share.go", "					h.ours = false\n					h.stop()\n", "					h.ours = false\n"}}, test: "./connector TestAssignmentStartsAndStopsOwners"},
 }
