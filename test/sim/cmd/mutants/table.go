@@ -101,7 +101,7 @@ var mutants = []mutant{
 	{name: "lost topics: a data topic that is shorter, or not there, is not noticed", edits: []edit{{"offsets/refuse.go", "	case end < 0:", "	case false:"}, {"offsets/refuse.go", "	case end < st.dataEnd:", "	case false:"}}},
 	{name: "lost topics: a commit's own records do not count for how long a topic was", edits: []edit{{"offsets/batch.go", "	return b.known[tx.Stream] + b.grown[tx.Stream]\n", "	return b.known[tx.Stream]\n"}}, test: "./offsets TestOneCommitOfALostTopic"},
 	{name: "lost topics: the rows are not put together again", edits: []edit{{"offsets/mend.go", "r.readNotifications, r.readData, r.tidy, r.end}", "r.readNotifications, r.tidy, r.end}"}}},
-	{name: "lost topics: epochs begin again", edits: []edit{{"offsets/mend.go", "max(state.Epoch, m.epoch), m.due", "state.Epoch, m.due"}}},
+	{name: "lost topics: epochs begin again", edits: []edit{{"offsets/mend.go", "max(state.Epoch, m.epoch), m.due", "state.Epoch, m.due"}}, test: "./offsets TestRebuild|TestLosses|TestBothTopicsLost"},
 	{name: "lost topics: streams without an offset are forgotten with the state", edits: []edit{{"offsets/recall.go", "known && !l.recordLost(s) {", "known {"}}, test: "./offsets TestStreamThatTheStateAloneKnew"},
 	{name: "lost topics: one that is missing is made anew only where something was in it", edits: []edit{{ledger, "if l.cfg.Missing == nil || l.cfg.Partitions == nil || !l.cfg.Missing(err) {", "if true {"}}, test: "./offsets TestMissingTopicIsReplaced"},
 	{name: "lost topics: an owner goes on from topics that were made anew", edits: []edit{{"offsets/cached.go", "	l.offsets.doubt()\n	l.state.doubt()\n", ""}}, test: "./offsets TestTopicsMadeAnewBeneathAnOwner"},
