@@ -76,7 +76,7 @@ func (w *world) start() error {
 
 // troubled is a spell of bad weather, in which the service's calendars go on changing.
 func (w *world) troubled(r *rand.Rand) error {
-	until := time.Now().Add(time.Duration(20+r.IntN(90)) * time.Second)
+	until := time.Now().Add(time.Duration(20+r.IntN(70)) * time.Second)
 	w.gather(r)
 	quiet := r.IntN(4) == 0 // of crashes and second workers
 	for time.Now().Before(until) {

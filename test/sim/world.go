@@ -107,7 +107,7 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 		w.heals = reconcileEvery
 	}
 	w.guarded = w.dice.roll("guarded").IntN(3) == 0
-	if r := w.dice.roll("cached"); r.IntN(3) == 0 {
+	if r := w.dice.roll("cached"); r.IntN(4) == 0 {
 		w.machines, w.nameless = newMachines(2), r.IntN(3) == 0
 	}
 	if r := w.dice.roll("loss"); r.IntN(6) < 2+min(len(w.machines), 1) {
