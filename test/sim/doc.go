@@ -5,8 +5,8 @@
 // Everything that happens to a seed is a function of it: weather at the service, requests that are lost or whose answers are, codes of
 // the brokers, leaders that move and that do not know yet that they have, crashes, workers that come, go and are cut off, tools that take
 // a partition, tokens that are forgotten, snapshots that are asked for, deletions that are held, refused and approved of. In a
-// third of the seeds workers keep a local cache on a machine's disk, which outlives them: what they had not yet brought there is lost, and now
-// and then some of what nobody had synchronised, or a byte is another, or an older copy stands in its place. In every fourth seed
+// quarter of the seeds workers keep a local cache on a machine's disk, which outlives them: what they had not yet brought there is lost, and now
+// and then some of what nobody had synchronised, or a byte is another, or an older copy stands in its place. In every third seed
 // topics are lost: the state, the offsets, both, or a data topic, with nobody there or while all run on. In half of the
 // seeds there is no reconcile, which would make good what another rule has missed. What is met is counted: a simulation in which
 // something never happens any more fails. What was committed is read by a reader of the package's own, folded, and held against the rules
