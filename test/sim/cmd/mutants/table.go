@@ -32,7 +32,7 @@ var mutants = []mutant{
 		"return Page{Token: q.Token, Last: true, Listing: q.Token == \"\"}, nil"}}, test: "./connector TestAnswersThatSayTooLittle"},
 	{name: "2: the token of a pass in which bodies were refused", edits: []edit{{pass, "if p.held.count > 0 {", "if false {"}}},
 	{name: "2: the token moves with the first page", edits: []edit{{pass, "		if !page.Last {\n			continue\n		}\n", "		if !page.Last && len(page.Resources) == 0 {\n			continue\n		}\n"}}},
-	{name: "3: what a listing leaves out is not looked at", edits: []edit{{sweep, "func(at Presence) bool { return at != Gone }", "func(at Presence) bool { return at == Forbidden }"}}},
+	{name: "3: what a listing leaves out is not looked at", edits: []edit{{sweep, "func(at Presence) bool { return at != Gone }", "func(at Presence) bool { return at == Forbidden }"}}, test: "./connector TestListingThatLeavesOutWhatIsThere"},
 	{name: "3: one look proves that a collection is gone", edits: []edit{{account, "goneAfterPolls = 2", "goneAfterPolls = 1"}}},
 	{name: "3: what is forbidden is gone", edits: []edit{{account, "goneAfter403   = time.Hour", "goneAfter403   = time.Second"}}, test: "./connector TestForbiddenCollectionGoesAfterAnHour"},
 	{name: "3: an answer that fails deletes", edits: []edit{{pass, "		if err != nil {\n			return Page{}, fmt.Errorf(\"polling %s: %w\", p.cp.Stream, err)\n		}\n",
