@@ -134,12 +134,16 @@ func (in *runner) settle(within time.Duration) {
 	in.t.Helper()
 	ctx, cancel := context.WithTimeout(in.t.Context(), within)
 	defer cancel()
+	var differences []string
 	for {
 		in.alive()
-		differences := in.catchUp(ctx)
-		if len(differences) == 0 {
+		found := in.catchUp(ctx)
+		if len(found) == 0 {
 			in.sound()
 			return
+		}
+		if ctx.Err() == nil || differences == nil { // a look that was cut short says nothing of them
+			differences = found
 		}
 		select {
 		case <-ctx.Done():
