@@ -55,12 +55,11 @@ type kindFlag string
 
 // Set implements pflag.Value.
 func (k *kindFlag) Set(kind string) error {
-	switch connector.Kind(kind) {
-	case "", connector.Events, connector.Calendars, connector.ACL, connector.Settings:
-		*k = kindFlag(kind)
-		return nil
+	if kind != "" && !slices.Contains(allStreams, connector.Kind(kind)) {
+		return errors.New("kinds of stream are events, calendars, acl and settings")
 	}
-	return errors.New("kinds of stream are events, calendars, acl and settings")
+	*k = kindFlag(kind)
+	return nil
 }
 
 func (k *kindFlag) String() string { return string(*k) }
