@@ -130,18 +130,12 @@ func (p *poll) settle(ctx context.Context, end bool) bool {
 	if len(ids) == 0 {
 		return true
 	}
-	for some := range slices.Chunk(ids, someIDs) {
-		decided, err := each(ctx, some, func(ctx context.Context, id string) (parsed, error) { return p.decide(ctx, p.held.byID[id], end) })
-		if err != nil {
-			p.yield(connector.Page{}, err)
-			return false
-		}
-		for _, it := range decided {
-			p.mark(it)
-			if !it.skip && !p.add(it.res, it.bytes) {
-				return false
-			}
-		}
+	decide := func(ctx context.Context, id string) (parsed, error) { return p.decide(ctx, p.held.byID[id], end) }
+	if !p.askFor(ctx, ids, decide, func(it parsed) bool {
+		p.mark(it)
+		return it.skip || p.add(it.res, it.bytes)
+	}) {
+		return false
 	}
 	clear(p.held.byID)
 	p.held.order, p.held.bytes = nil, 0

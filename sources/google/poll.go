@@ -261,14 +261,19 @@ func (p *poll) fetchPending(ctx context.Context, end *mark) bool {
 			ids = append(ids, id)
 		}
 	}
+	return p.askFor(ctx, ids, p.fetch, func(it parsed) bool { return p.add(it.res, it.bytes) })
+}
+
+// askFor asks for single resources, and keeps the answers for a few before they are taken.
+func (p *poll) askFor(ctx context.Context, ids []string, ask func(context.Context, string) (parsed, error), take func(parsed) bool) bool {
 	for some := range slices.Chunk(ids, someIDs) {
-		found, err := each(ctx, some, p.fetch)
+		found, err := each(ctx, some, ask)
 		if err != nil {
 			p.yield(connector.Page{}, err)
 			return false
 		}
 		for _, it := range found {
-			if !p.add(it.res, it.bytes) {
+			if !take(it) {
 				return false
 			}
 		}
